@@ -1,0 +1,1 @@
+"""CloneService: clone saved payment details to connected accounts and charge them there, exactly once."""

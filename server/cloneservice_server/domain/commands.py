@@ -1,0 +1,111 @@
+"""What callers ask for, as frozen values. The rpc layer makes them; the ledger stores them so that any replica can go on.
+
+`request_id` is not part of a command: it names the intent, the command says what the intent is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from cloneservice_server.domain.values import CaptureMethod, CloneFlow, CloneReuse, Money
+
+
+@dataclass(frozen=True, slots=True)
+class NewCustomer:
+    """A platform customer to create. E-mail and name go to Stripe only; see `personal` in the codec."""
+
+    external_reference: str = ""
+    email: str = field(default="", repr=False)
+    name: str = field(default="", repr=False)
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AttachOptions:
+    """How to attach: to a named connected customer, or (empty) to the one that stands for the platform customer."""
+
+    connected_customer_id: str = ""
+    set_default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeOptions:
+    """What to charge; `application_fee` in the same currency, or None."""
+
+    amount: Money
+    application_fee: Money | None = None
+    capture_method: CaptureMethod = CaptureMethod.AUTOMATIC
+    off_session: bool = False
+    defer_confirmation: bool = False
+    return_url: str = ""
+    description: str = ""
+    statement_descriptor_suffix: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SavePaymentMethod:
+    """Attach pm_, tok_ or src_ to a platform customer, found or new."""
+
+    method: ClassVar[str] = "SavePaymentMethod"
+    platform_payment_method_id: str
+    platform_customer_id: str = ""
+    new_customer: NewCustomer | None = None
+    set_default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClonePaymentMethod:
+    """Clone one saved payment method to one connected account; attach it when `attach` is given."""
+
+    method: ClassVar[str] = "ClonePaymentMethod"
+    platform_customer_id: str
+    connected_account_id: str
+    platform_payment_method_id: str = ""
+    flow: CloneFlow | None = None
+    reuse: CloneReuse = CloneReuse.IF_CURRENT
+    attach: AttachOptions | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AttachClone:
+    """Attach an unattached clone to a connected customer."""
+
+    method: ClassVar[str] = "AttachClone"
+    clone_id: str
+    attach: AttachOptions = field(default_factory=AttachOptions)
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateCharge:
+    """Charge a clone directly on its account."""
+
+    method: ClassVar[str] = "CreateCharge"
+    clone_id: str
+    charge: ChargeOptions
+
+
+@dataclass(frozen=True, slots=True)
+class CloneAndCharge:
+    """Clone (or reuse), attach unless `one_shot`, and charge, as one resumable workflow."""
+
+    method: ClassVar[str] = "CloneAndCharge"
+    platform_customer_id: str
+    connected_account_id: str
+    charge: ChargeOptions
+    platform_payment_method_id: str = ""
+    flow: CloneFlow | None = None
+    reuse: CloneReuse = CloneReuse.IF_CURRENT
+    attach: AttachOptions | None = None
+    one_shot: bool = False
+    validate_only: bool = False
+
+
+Command = SavePaymentMethod | ClonePaymentMethod | AttachClone | CreateCharge | CloneAndCharge
+COMMANDS: dict[str, type[Command]] = {
+    command.method: command
+    for command in (SavePaymentMethod, ClonePaymentMethod, AttachClone, CreateCharge, CloneAndCharge)
+}

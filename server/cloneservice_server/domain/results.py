@@ -1,0 +1,49 @@
+"""What workflows answer, as frozen values; stored as JSON, replayed byte for byte, turned into messages by the rpc layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cloneservice_server.domain.values import Charge, Clone, PlatformCustomer, PlatformPaymentMethod
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPaymentMethod:
+    """Answer of SavePaymentMethod."""
+
+    platform_customer: PlatformCustomer
+    payment_method: PlatformPaymentMethod
+
+
+@dataclass(frozen=True, slots=True)
+class CloneMade:
+    """Answer of ClonePaymentMethod and AttachClone; `reused` if the clone existed before."""
+
+    clone: Clone
+    reused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeMade:
+    """Answer of CreateCharge and of the other verbs on a charge."""
+
+    charge: Charge
+
+
+@dataclass(frozen=True, slots=True)
+class CloneCharged:
+    """Answer of CloneAndCharge. With validate_only, clone and charge are None and nothing was done."""
+
+    clone: Clone | None
+    charge: Charge | None
+    reused: bool = False
+
+
+Result = SavedPaymentMethod | CloneMade | ChargeMade | CloneCharged
+RESULTS: dict[str, type[Result]] = {
+    "SavePaymentMethod": SavedPaymentMethod,
+    "ClonePaymentMethod": CloneMade,
+    "AttachClone": CloneMade,
+    "CreateCharge": ChargeMade,
+    "CloneAndCharge": CloneCharged,
+}
