@@ -1,0 +1,1 @@
+"""The HTTP protocol of Stripe: forms, keys, idempotency, headers."""

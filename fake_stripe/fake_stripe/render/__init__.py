@@ -1,0 +1,1 @@
+"""From stored objects to what a client reads: expansion, lists, search, JSON."""
