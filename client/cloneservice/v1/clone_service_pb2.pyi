@@ -978,6 +978,7 @@ class CloneAndChargeRequest(_message.Message):
     ATTACH_FIELD_NUMBER: _builtins.int
     CHARGE_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    ONE_SHOT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Caller's idempotency key for this intent, a UUID; repeat it on every retry. Kept 30 days."""
     platform_customer_id: _builtins.str
@@ -992,9 +993,11 @@ class CloneAndChargeRequest(_message.Message):
     """What if a clone exists."""
     validate_only: _builtins.bool
     """Check everything, do nothing."""
+    one_shot: _builtins.bool
+    """Do not attach: the clone is spent by this one charge, even by a declined one. Excludes attach."""
     @_builtins.property
     def attach(self) -> Global___AttachOptions:
-        """Set to keep the clone for later."""
+        """How to attach the clone before it is charged; unset finds or creates the connected customer for this platform customer."""
 
     @_builtins.property
     def charge(self) -> Global___ChargeOptions:
@@ -1012,10 +1015,11 @@ class CloneAndChargeRequest(_message.Message):
         attach: Global___AttachOptions | None = ...,
         charge: Global___ChargeOptions | None = ...,
         validate_only: _builtins.bool = ...,
+        one_shot: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["attach", b"attach", "charge", b"charge"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attach", b"attach", "charge", b"charge", "connected_account_id", b"connected_account_id", "flow", b"flow", "platform_customer_id", b"platform_customer_id", "platform_payment_method_id", b"platform_payment_method_id", "request_id", b"request_id", "reuse", b"reuse", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attach", b"attach", "charge", b"charge", "connected_account_id", b"connected_account_id", "flow", b"flow", "one_shot", b"one_shot", "platform_customer_id", b"platform_customer_id", "platform_payment_method_id", b"platform_payment_method_id", "request_id", b"request_id", "reuse", b"reuse", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from cloneservice.v1 import types_pb2 as cloneservice_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63loneservice/v1/errors.proto\x12\x0f\x63loneservice.v1\x1a\x1b\x63loneservice/v1/types.proto\"Q\n\rChargeFailure\x12\'\n\x06\x63harge\x18\x01 \x01(\x0b\x32\x17.cloneservice.v1.Charge\x12\x17\n\x0fmay_retry_later\x18\x02 \x01(\x08*\x8a\x06\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\"\n\x1e\x45RROR_REASON_REQUEST_ID_REUSED\x10\x01\x12$\n ERROR_REASON_REQUEST_IN_PROGRESS\x10\x02\x12#\n\x1f\x45RROR_REASON_RESOURCE_NOT_FOUND\x10\x03\x12.\n*ERROR_REASON_CONNECTED_ACCOUNT_UNAVAILABLE\x10\x04\x12#\n\x1f\x45RROR_REASON_CAPABILITY_MISSING\x10\x05\x12\x1e\n\x1a\x45RROR_REASON_NOT_CLONEABLE\x10\x06\x12!\n\x1d\x45RROR_REASON_CLONE_NOT_USABLE\x10\x07\x12\x1e\n\x1a\x45RROR_REASON_CARD_DECLINED\x10\x08\x12(\n$ERROR_REASON_AUTHENTICATION_REQUIRED\x10\t\x12\x1e\n\x1a\x45RROR_REASON_INVALID_STATE\x10\n\x12\x1e\n\x1a\x45RROR_REASON_ETAG_MISMATCH\x10\x0b\x12$\n ERROR_REASON_STRIPE_RATE_LIMITED\x10\x0c\x12#\n\x1f\x45RROR_REASON_STRIPE_UNREACHABLE\x10\r\x12\'\n#ERROR_REASON_STRIPE_OUTCOME_UNKNOWN\x10\x0e\x12%\n!ERROR_REASON_STRIPE_MISCONFIGURED\x10\x0f\x12#\n\x1f\x45RROR_REASON_SERVICE_OVERLOADED\x10\x10\x12 \n\x1c\x45RROR_REASON_INVALID_REQUEST\x10\x11\x12#\n\x1f\x45RROR_REASON_DEADLINE_TOO_SHORT\x10\x12\x12*\n&ERROR_REASON_WEBHOOK_SIGNATURE_INVALID\x10\x13\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x14\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63loneservice/v1/errors.proto\x12\x0f\x63loneservice.v1\x1a\x1b\x63loneservice/v1/types.proto\"Q\n\rChargeFailure\x12\'\n\x06\x63harge\x18\x01 \x01(\x0b\x32\x17.cloneservice.v1.Charge\x12\x17\n\x0fmay_retry_later\x18\x02 \x01(\x08*\xaf\x06\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\"\n\x1e\x45RROR_REASON_REQUEST_ID_REUSED\x10\x01\x12$\n ERROR_REASON_REQUEST_IN_PROGRESS\x10\x02\x12#\n\x1f\x45RROR_REASON_RESOURCE_NOT_FOUND\x10\x03\x12.\n*ERROR_REASON_CONNECTED_ACCOUNT_UNAVAILABLE\x10\x04\x12#\n\x1f\x45RROR_REASON_CAPABILITY_MISSING\x10\x05\x12\x1e\n\x1a\x45RROR_REASON_NOT_CLONEABLE\x10\x06\x12!\n\x1d\x45RROR_REASON_CLONE_NOT_USABLE\x10\x07\x12\x1e\n\x1a\x45RROR_REASON_CARD_DECLINED\x10\x08\x12(\n$ERROR_REASON_AUTHENTICATION_REQUIRED\x10\t\x12\x1e\n\x1a\x45RROR_REASON_INVALID_STATE\x10\n\x12\x1e\n\x1a\x45RROR_REASON_ETAG_MISMATCH\x10\x0b\x12$\n ERROR_REASON_STRIPE_RATE_LIMITED\x10\x0c\x12#\n\x1f\x45RROR_REASON_STRIPE_UNREACHABLE\x10\r\x12\'\n#ERROR_REASON_STRIPE_OUTCOME_UNKNOWN\x10\x0e\x12%\n!ERROR_REASON_STRIPE_MISCONFIGURED\x10\x0f\x12#\n\x1f\x45RROR_REASON_SERVICE_OVERLOADED\x10\x10\x12 \n\x1c\x45RROR_REASON_INVALID_REQUEST\x10\x11\x12#\n\x1f\x45RROR_REASON_DEADLINE_TOO_SHORT\x10\x12\x12*\n&ERROR_REASON_WEBHOOK_SIGNATURE_INVALID\x10\x13\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x14\x12#\n\x1f\x45RROR_REASON_LEDGER_UNAVAILABLE\x10\x15\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,7 +33,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cloneservice.v1.errors_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=162
-  _globals['_ERRORREASON']._serialized_end=940
+  _globals['_ERRORREASON']._serialized_end=977
   _globals['_CHARGEFAILURE']._serialized_start=78
   _globals['_CHARGEFAILURE']._serialized_end=159
 # @@protoc_insertion_point(module_scope)

@@ -66,6 +66,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Stripe-Signature does not match. INVALID_ARGUMENT."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 20
     """A fault of this service. metadata: error_id (look it up in the logs). INTERNAL."""
+    ERROR_REASON_LEDGER_UNAVAILABLE: _ErrorReason.ValueType  # 21
+    """The ledger cannot be written (database down, disk full); nothing new was started. UNAVAILABLE + RetryInfo."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Values of google.rpc.ErrorInfo.reason for the domain "cloneservice"."""
@@ -112,6 +114,8 @@ ERROR_REASON_WEBHOOK_SIGNATURE_INVALID: ErrorReason.ValueType  # 19
 """Stripe-Signature does not match. INVALID_ARGUMENT."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 20
 """A fault of this service. metadata: error_id (look it up in the logs). INTERNAL."""
+ERROR_REASON_LEDGER_UNAVAILABLE: ErrorReason.ValueType  # 21
+"""The ledger cannot be written (database down, disk full); nothing new was started. UNAVAILABLE + RetryInfo."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final

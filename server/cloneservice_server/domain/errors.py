@@ -17,6 +17,7 @@
     ├── StripeUnreachable          nothing was sent
     ├── OutcomeUnknown             sent, and the answer was lost
     ├── StripeMisconfigured        Stripe refused our key or a parameter only we wrote
+    ├── LedgerDown                 our ledger cannot be written
     ├── ServiceOverloaded          our own limit
     ├── DeadlineTooShort           too little time for the next step; it was not started
     ├── WebhookSignatureInvalid    not Stripe's signature
@@ -170,6 +171,13 @@ class StripeMisconfigured(DomainError):
 class KeyRefused(StripeMisconfigured):
     """Stripe refused the platform's API key: nothing was done, and a mended key takes the request up again."""
 
+    final = False
+
+
+class LedgerDown(DomainError):
+    """The ledger cannot be written or reached; nothing new was started."""
+
+    reason = "LEDGER_UNAVAILABLE"
     final = False
 
 

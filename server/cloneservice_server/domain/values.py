@@ -125,6 +125,9 @@ class ConnectedCustomer:
     connected_account_id: str
     platform_customer_id: str
     connected_customer_id: str
+    """cus_..., or "" when the last one was found deleted and `generation` is yet to be made."""
+    generation: int = 0
+    """0 for the first, one more for each that replaced a deleted one."""
     create_time_us: int = 0
 
 
