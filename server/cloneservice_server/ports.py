@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from cloneservice_server.domain.errors import DomainError
 from cloneservice_server.domain.values import (
     Charge,
     ChargeState,
@@ -72,7 +73,7 @@ class StripeAnswer:
     replayed: bool = False
 
 
-class StripeFault(Exception):
+class StripeFault(Exception):  # noqa: N818 - reads as what happened
     """Stripe did not do what was asked, or we do not know whether it did. Raised by a gateway, see its subclasses."""
 
 
@@ -113,6 +114,10 @@ class StripeGateway(Protocol):
 
     async def send(self, call: StripeCall, *, idempotency_key: str = "", timeout_s: float = 30.0) -> StripeAnswer:
         """Make one call. Raises NotSent, AnswerLost or Refused."""
+        ...
+
+    def explain(self, refused: Refused, step: str) -> DomainError:
+        """What a refusal means to a caller; `step` is the kind of call (an effect's kind, or a read's)."""
         ...
 
     async def aclose(self) -> None:
@@ -190,7 +195,7 @@ class NewEffect:
     """The intent to change something at Stripe: the exact call, stored before it is first sent."""
 
     effect_id: str
-    """What the change makes, not who asked: `customer:<acct>:<cus>`; or `charge:<request_id>` for what is one request's own."""
+    """What it makes, not who asked (`customer:<acct>:<cus>`); `intent:<request_id>` for what is one request's own."""
     kind: str
     """Which step (clone, customer, attach, intent, confirm, ...); the reconciler knows how to look for each."""
     call: StripeCall
@@ -259,7 +264,7 @@ class PutCharge:
 
 @dataclass(frozen=True, slots=True)
 class PutPlatformCustomer:
-    """Insert or replace what the ledger knows of a platform customer (`external_reference` unique when set: EffectTaken)."""
+    """Insert or replace a platform customer; `external_reference` is unique when set, or EffectTaken."""
 
     customer: PlatformCustomer
 
@@ -366,7 +371,7 @@ class Ledger(Protocol):
         ...
 
     async def begin_request(self, new: NewRequest, owner: str, lease_s: float) -> tuple[RequestRow, bool]:
-        """Insert the request, RUNNING and leased to `owner` with fence 1; or return the row that is there, and False."""
+        """Insert the request, RUNNING, leased to `owner`, fence 1; or return the row that is there, and False."""
         ...
 
     async def get_request(self, request_id: str) -> RequestRow | None:
@@ -394,7 +399,7 @@ class Ledger(Protocol):
         ...
 
     async def commit(self, claim: Claim | None, writes: Sequence[Write]) -> None:
-        """Apply `writes` in one transaction. `claim` None is for writes that belong to no request. Raises Fenced, EffectTaken."""
+        """Apply `writes` in one transaction. `claim` None: they belong to no request. Raises Fenced, EffectTaken."""
         ...
 
     async def get_effect(self, effect_id: str) -> EffectRow | None:
@@ -431,4 +436,8 @@ class Ledger(Protocol):
 
     async def get_platform_customer(self, platform_customer_id: str) -> PlatformCustomer | None:
         """What the ledger knows of a platform customer."""
+        ...
+
+    async def find_platform_customer(self, external_reference: str) -> PlatformCustomer | None:
+        """The platform customer with this (non-empty) external reference; at most one exists."""
         ...

@@ -1,0 +1,1 @@
+"""What the service does: the engine that records before it acts, and one module per workflow."""

@@ -1,0 +1,141 @@
+"""The calls that change something at Stripe, as pure functions: same arguments, same call, byte for byte.
+
+Every object made on a connected account carries the platform's ids in its metadata, so that lineage can be read back
+from Stripe alone, and the id of the effect that made it, so that a lost answer can be found again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cloneservice_server.domain.commands import ChargeOptions, NewCustomer
+from cloneservice_server.domain.values import CaptureMethod, Clone, CloneFlow
+from cloneservice_server.ports import StripeCall
+
+EFFECT = "cloneservice_effect"
+REQUEST = "cloneservice_request_id"
+CLONE = "cloneservice_clone_id"
+CHARGE = "cloneservice_charge_id"
+PLATFORM_CUSTOMER = "cloneservice_platform_customer"
+PLATFORM_PAYMENT_METHOD = "cloneservice_platform_payment_method"
+
+
+def create_platform_customer(customer: NewCustomer, effect_id: str) -> StripeCall:
+    """POST /v1/customers on the platform."""
+    metadata = {**customer.metadata, EFFECT: effect_id}
+    if customer.external_reference:
+        metadata["cloneservice_external_reference"] = customer.external_reference
+    params: dict[str, Any] = {"metadata": metadata}
+    params.update({key: value for key, value in (("email", customer.email), ("name", customer.name)) if value})
+    return StripeCall("POST", "/v1/customers", params=params)
+
+
+def attach_platform_payment_method(payment_method: str, customer: str) -> StripeCall:
+    """Attach a pm_ on the platform."""
+    return StripeCall("POST", f"/v1/payment_methods/{payment_method}/attach", params={"customer": customer})
+
+
+def attach_platform_source(source: str, customer: str, effect_id: str) -> StripeCall:
+    """Save a tok_ or src_ as a customer's source, the legacy way."""
+    params: dict[str, Any] = {"source": source}
+    if source.startswith("tok_"):  # a Source keeps its own metadata, and the call takes none for it
+        params["metadata"] = {EFFECT: effect_id}
+    return StripeCall("POST", f"/v1/customers/{customer}/sources", params=params)
+
+
+def set_default(customer: str, payment_method: str, account: str = "") -> StripeCall:
+    """Make a payment method, or a legacy source, the customer's default."""
+    legacy = not payment_method.startswith("pm_")
+    params = (
+        {"default_source": payment_method}
+        if legacy
+        else {"invoice_settings": {"default_payment_method": payment_method}}
+    )
+    return StripeCall("POST", f"/v1/customers/{customer}", account=account, params=params)
+
+
+def clone(flow: CloneFlow, account: str, customer: str, original: str, metadata: dict[str, str]) -> StripeCall:
+    """The clone itself: called on the connected account, naming the platform's ids (Stripe's guide to cloning)."""
+    if flow is CloneFlow.PAYMENT_METHOD:
+        params: dict[str, Any] = {"customer": customer, "payment_method": original, "metadata": metadata}
+        return StripeCall("POST", "/v1/payment_methods", account=account, params=params)
+    if flow is CloneFlow.TOKEN:  # POST /v1/tokens takes no metadata
+        detail = "bank_account" if original.startswith("ba_") else "card"
+        return StripeCall("POST", "/v1/tokens", account=account, params={"customer": customer, detail: original})
+    params = {"customer": customer, "original_source": original, "usage": "reusable", "metadata": metadata}
+    return StripeCall("POST", "/v1/sources", account=account, params=params)
+
+
+def create_connected_customer(made: Clone, effect_id: str) -> StripeCall:
+    """The connected customer, made with its first clone attached and as its default, in one call.
+
+    Created with payment_method alone, a customer has no default at all (recorded); so it is named twice.
+    """
+    metadata = {PLATFORM_CUSTOMER: made.platform_customer_id, CLONE: made.clone_id, EFFECT: effect_id}
+    params: dict[str, Any] = {"metadata": metadata}
+    if made.flow is CloneFlow.PAYMENT_METHOD:
+        params["payment_method"] = made.connected_object_id
+        params["invoice_settings"] = {"default_payment_method": made.connected_object_id}
+    else:
+        params["source"] = made.connected_object_id
+    return StripeCall("POST", "/v1/customers", account=made.connected_account_id, params=params)
+
+
+def attach_clone(made: Clone, customer: str, effect_id: str) -> StripeCall:
+    """Attach a clone to a connected customer that exists."""
+    if made.flow is CloneFlow.PAYMENT_METHOD:
+        path = f"/v1/payment_methods/{made.connected_object_id}/attach"
+        return StripeCall("POST", path, account=made.connected_account_id, params={"customer": customer})
+    params: dict[str, Any] = {"source": made.connected_object_id}
+    if made.flow is CloneFlow.TOKEN:
+        params["metadata"] = {CLONE: made.clone_id, EFFECT: effect_id}
+    return StripeCall("POST", f"/v1/customers/{customer}/sources", account=made.connected_account_id, params=params)
+
+
+def create_payment_intent(made: Clone, options: ChargeOptions, request_id: str, charge_id: str) -> StripeCall:
+    """The first phase of a charge: no money moves.
+
+    The type is named, so that the account's dashboard settings can neither add redirects nor demand a return_url.
+    """
+    params: dict[str, Any] = {
+        "amount": options.amount.minor_units,
+        "currency": options.amount.currency_code.lower(),
+        "payment_method_types": [_charge_type(made)],
+        "capture_method": "manual" if options.capture_method is CaptureMethod.MANUAL else "automatic_async",
+        "metadata": {
+            **options.metadata,
+            REQUEST: request_id,
+            CHARGE: charge_id,
+            CLONE: made.clone_id,
+            PLATFORM_CUSTOMER: made.platform_customer_id,
+            PLATFORM_PAYMENT_METHOD: made.platform_payment_method_id,
+        },
+    }
+    if made.connected_customer_id:
+        params["customer"] = made.connected_customer_id
+    if made.charge_with.startswith("tok_"):
+        params["payment_method_data"] = {"type": "card", "card": {"token": made.charge_with}}
+    else:
+        params["payment_method"] = made.charge_with
+    if options.application_fee is not None and options.application_fee.minor_units:
+        params["application_fee_amount"] = options.application_fee.minor_units
+    optional = {
+        "description": options.description,
+        "statement_descriptor_suffix": options.statement_descriptor_suffix,
+    }
+    params.update({key: value for key, value in optional.items() if value})
+    return StripeCall("POST", "/v1/payment_intents", account=made.connected_account_id, params=params)
+
+
+def _charge_type(made: Clone) -> str:
+    return "us_bank_account" if made.summary.type == "us_bank_account" else "card"
+
+
+def confirm_payment_intent(account: str, payment_intent: str, options: ChargeOptions) -> StripeCall:
+    """The second phase: one PaymentIntent succeeds at most once, whatever happens to keys and clocks."""
+    params: dict[str, Any] = {}
+    if options.off_session:
+        params["off_session"] = True
+    elif options.return_url:
+        params["return_url"] = options.return_url
+    return StripeCall("POST", f"/v1/payment_intents/{payment_intent}/confirm", account=account, params=params)

@@ -1,0 +1,105 @@
+"""A direct charge in two phases: create the PaymentIntent (no money moves), record it, confirm that one.
+
+One PaymentIntent succeeds at most once whatever happens to keys, leases and clocks: that is what exactly-once rests on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from cloneservice_server.domain import errors
+from cloneservice_server.domain.commands import ChargeOptions
+from cloneservice_server.domain.ids import derived_id
+from cloneservice_server.domain.values import Charge, ChargeState, Clone, CloneState
+from cloneservice_server.ports import LinkRequest, NewEffect, PutCharge, PutClone, Refused
+from cloneservice_server.workflows import calls
+from cloneservice_server.workflows.run import Run
+from cloneservice_server.workflows.stripe_objects import Body, decline_facts, payment_intent_facts, with_payment_intent
+
+
+async def make_charge(run: Run, made: Clone, options: ChargeOptions) -> tuple[Clone, Charge]:
+    """Create and confirm the charge of this request with a clone; the clone comes back as the charge left it.
+
+    Raises CloneNotUsable, CardDeclined or AuthenticationRequired (with the recorded charge), and what `Run.effect`
+    raises.
+    """
+    charge_id = derived_id("chg", f"charge:{run.request_id}")
+    charge = await run.ledger.get_charge(charge_id) if run.resumed else None
+    if charge is None:
+        made, charge = await _create(run, made, options, charge_id)
+    if not options.defer_confirmation:
+        charge = await _confirm(run, charge, options)
+    return made, charge
+
+
+async def _create(run: Run, made: Clone, options: ChargeOptions, charge_id: str) -> tuple[Clone, Charge]:
+    require_usable(made)
+    call = calls.create_payment_intent(made, options, run.request_id, charge_id)
+    facts = await run.effect(NewEffect(f"intent:{run.request_id}", "intent", call))
+    now = run.now_us()
+    charge = Charge(
+        charge_id=charge_id,
+        clone_id=made.clone_id,
+        platform_customer_id=made.platform_customer_id,
+        connected_account_id=made.connected_account_id,
+        connected_customer_id=made.connected_customer_id,
+        stripe_payment_intent_id=facts["id"],
+        amount=options.amount,
+        application_fee=options.application_fee.minor_units if options.application_fee else 0,
+        capture_method=options.capture_method,
+        state=ChargeState.REQUIRES_CONFIRMATION,
+        off_session=options.off_session,
+        request_id=run.request_id,
+        metadata=options.metadata,
+        create_time_us=now,
+        update_time_us=now,
+    )
+    run.stage(PutCharge(charge), LinkRequest(charge_id=charge_id))
+    if made.state is CloneState.ACTIVE:  # unattached: this attempt spends it, even a declined one (facts §1.2)
+        made = _with_state(made, CloneState.CONSUMED, now)
+        run.stage(PutClone(made))
+    return made, charge
+
+
+async def _confirm(run: Run, charge: Charge, options: ChargeOptions) -> Charge:
+    call = calls.confirm_payment_intent(charge.connected_account_id, charge.stripe_payment_intent_id, options)
+    try:
+        facts = await run.effect(NewEffect(f"confirm:{run.request_id}", "confirm", call))
+    except errors.CardDeclined as error:
+        declined = _declined(charge, error.__cause__, run.now_us())
+        run.stage(PutCharge(declined))
+        error.charge = declined
+        raise
+    except errors.OutcomeUnknown:
+        if charge.state is not ChargeState.INDETERMINATE:
+            run.stage(
+                PutCharge(dataclasses.replace(charge, state=ChargeState.INDETERMINATE, version=charge.version + 1))
+            )
+        raise
+    charged = with_payment_intent(charge, facts, run.now_us())
+    run.stage(PutCharge(charged))
+    return charged
+
+
+def _declined(charge: Charge, cause: BaseException | None, now_us: int) -> Charge:
+    details: Body = cause.body if isinstance(cause, Refused) else {}
+    body = details.get("payment_intent")
+    facts = payment_intent_facts(body) if body else {"id": charge.stripe_payment_intent_id}
+    failed = details.get("charge") or facts.get("latest_charge") or ""
+    known = {**facts, "status": "requires_payment_method", "latest_charge": failed, "decline": decline_facts(details)}
+    return with_payment_intent(charge, known, now_us)
+
+
+def require_usable(made: Clone) -> None:
+    """Raise CloneNotUsable unless the clone can be charged."""
+    if made.state in (CloneState.ATTACHED, CloneState.ACTIVE):
+        return
+    successor = {"superseded_by_clone_id": made.superseded_by_clone_id} if made.superseded_by_clone_id else {}
+    raise errors.CloneNotUsable(
+        f"Clone {made.clone_id} is {made.state.value}; clone the payment method again, or use CloneAndCharge",
+        {"clone_id": made.clone_id, "state": made.state.value.upper(), **successor},
+    )
+
+
+def _with_state(made: Clone, state: CloneState, now_us: int) -> Clone:
+    return dataclasses.replace(made, state=state, reusable=False, update_time_us=now_us, version=made.version + 1)

@@ -1,0 +1,38 @@
+"""Which workflow carries out which command."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cloneservice_server.domain.commands import (
+    AttachClone,
+    CloneAndCharge,
+    ClonePaymentMethod,
+    Command,
+    CreateCharge,
+    SavePaymentMethod,
+)
+from cloneservice_server.domain.results import Result
+from cloneservice_server.workflows import clone_and_charge as cloning
+from cloneservice_server.workflows import save_payment_method as saving
+from cloneservice_server.workflows.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """A workflow, how to preview it (`validate_only`), and how its command loses personal data once it is over."""
+
+    carry_out: Callable[[Run, Any], Awaitable[Result]]
+    preview: Callable[[Run, Any], Awaitable[Result]] | None = None
+    without_personal_data: Callable[[Any], Command] | None = None
+
+
+WORKFLOWS: dict[type[Command], Workflow] = {
+    SavePaymentMethod: Workflow(saving.save_payment_method, without_personal_data=saving.without_personal_data),
+    ClonePaymentMethod: Workflow(cloning.clone_payment_method),
+    AttachClone: Workflow(cloning.attach_clone),
+    CreateCharge: Workflow(cloning.create_charge),
+    CloneAndCharge: Workflow(cloning.clone_and_charge, preview=cloning.preview_clone_and_charge),
+}

@@ -1,0 +1,251 @@
+"""One request being carried out: record the intent, act, record the outcome."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from cloneservice_server.domain import errors
+from cloneservice_server.domain.ids import idempotency_key
+from cloneservice_server.domain.values import NextAction
+from cloneservice_server.ports import (
+    AnswerLost,
+    Claim,
+    Clock,
+    EffectRow,
+    EffectState,
+    EffectTaken,
+    Fenced,
+    Ledger,
+    NewEffect,
+    NotSent,
+    Refused,
+    RequestRow,
+    SettleEffect,
+    StripeAnswer,
+    StripeCall,
+    StripeFault,
+    StripeGateway,
+    VoidEffect,
+    Write,
+)
+from cloneservice_server.workflows.effects import KINDS, Absent, Found, FoundRefused
+from cloneservice_server.workflows.stripe_objects import Body, next_action_of
+
+KEY_LIFETIME_US = 23 * 3600 * 1_000_000
+"""Stripe may forget an idempotency key after 24 hours; an older one is never sent before looking."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySettings:
+    """How one call to Stripe is repeated, always under its own key."""
+
+    attempts: int = 4
+    """Sends of one call within one run."""
+    backoff_s: float = 0.25
+    """First wait; doubled each time, times a random 0.5 to 1."""
+    backoff_s_max: float = 4.0
+    call_timeout_s: float = 30.0
+    """Longest wait for one answer."""
+    step_budget_s: float = 1.0
+    """A step that changes something is not started with less than this left before the caller's deadline."""
+
+
+class Restart(Exception):  # noqa: N818 - reads as what happened
+    """The rows changed under this run: read them again and begin the workflow anew. Done effects answer at once."""
+
+
+@dataclass(slots=True)
+class Run:
+    """The hands of a workflow: it changes things at Stripe by `effect`, and writes to the ledger by `stage`."""
+
+    row: RequestRow
+    ledger: Ledger
+    gateway: StripeGateway
+    clock: Clock
+    retry: RetrySettings
+    deadline_s: float | None = None
+    """On the clock's monotonic scale; None for a run without a waiting caller."""
+    livemode: bool = False
+    resumed: bool = False
+    """Whether earlier work of this request may exist."""
+    lost: bool = False
+    """Set when the lease renewal found the claim gone."""
+    draining: bool = False
+    sent: bool = False
+    """Whether anything that changes something may have left for Stripe."""
+    staged: list[Write] = field(default_factory=list)
+    actions: dict[str, NextAction] = field(default_factory=dict)
+    """PaymentIntent id -> next action with its secret: kept in memory for the answer only."""
+
+    @property
+    def request_id(self) -> str:
+        """The caller's idempotency key."""
+        return self.row.request_id
+
+    @property
+    def claim(self) -> Claim:
+        """The right to write."""
+        return Claim(self.row.request_id, self.row.fence)
+
+    def now_us(self) -> int:
+        """Microseconds since the Unix epoch."""
+        return self.clock.now_us()
+
+    def stage(self, *writes: Write) -> None:
+        """Queue writes for the next transaction: the next intent's, or the one that finishes the request."""
+        self.staged.extend(writes)
+
+    async def read(self, call: StripeCall, step: str = "read") -> Body:
+        """A GET, repeated on trouble. Raises the domain error that Stripe's refusal stands for."""
+        for attempt in range(1, self.retry.attempts + 1):
+            try:
+                answer = await self.gateway.send(call, timeout_s=self.retry.call_timeout_s)
+            except Refused as refused:
+                error = self.gateway.explain(refused, step)
+                if error.final or attempt == self.retry.attempts:
+                    if isinstance(error, errors.OutcomeUnknown):  # a read that failed left nothing unknown
+                        error = errors.StripeUnreachable("Stripe could not be read", retry_after_s=1.0)
+                    raise error from refused
+            except StripeFault as fault:
+                if attempt == self.retry.attempts:
+                    raise errors.StripeUnreachable("Stripe could not be reached", retry_after_s=1.0) from fault
+            else:
+                return answer.body
+            await self._back_off(attempt)
+        raise AssertionError
+
+    async def effect(self, new: NewEffect) -> Body:
+        """Make one change at Stripe at most once, and return what is kept of it.
+
+        Raises the domain error of a refusal (its cause is the `Refused`), OutcomeUnknown when Stripe's word is still
+        out, and Restart or Fenced when other hands were faster.
+        """
+        self._check_may_start(new)
+        row = await self._intend(new)
+        while row.state is not EffectState.DONE:
+            finding = await self._carry_out(row)
+            if isinstance(finding, Found):
+                return self._settle(row, finding.body)
+            if isinstance(finding, FoundRefused):
+                await self._refuse(row, finding.refused)
+            self.stage(VoidEffect(row.effect_id, row.epoch))
+            row = await self._intend(new)
+        return row.result
+
+    async def _intend(self, new: NewEffect) -> EffectRow:
+        if self.lost:
+            raise Fenced
+        writes, self.staged = self.staged, []
+        try:
+            return await self.ledger.intend(self.claim, writes, new)
+        except EffectTaken as taken:
+            raise Restart from taken
+
+    def _check_may_start(self, new: NewEffect) -> None:
+        if self.draining:
+            raise Drained
+        if self.deadline_s is None:
+            return
+        left = self.deadline_s - self.clock.monotonic_s()
+        if left < self.retry.step_budget_s:
+            raise errors.DeadlineTooShort(
+                f"{max(left, 0):.1f} s left before the deadline, too little to start the step {new.kind!r}; nothing "
+                "new was started. Repeat with the same request_id and a longer deadline.",
+                {"step": new.kind},
+                retry_after_s=0.0,
+            )
+
+    async def _carry_out(self, row: EffectRow) -> Found | FoundRefused | Absent:
+        """Send the stored call under its key until Stripe's word is known; look when the key cannot tell any more."""
+        if self.now_us() - row.intent_time_us > KEY_LIFETIME_US:
+            self.sent = True
+            return await self._look(row)
+        unknown = self.resumed or row.request_id != self.request_id
+        error: errors.DomainError | None = None
+        for attempt in range(1, self.retry.attempts + 1):
+            if self.now_us() - row.intent_time_us > KEY_LIFETIME_US:
+                return await self._look(row)
+            try:
+                return Found((await self._send(row)).body)
+            except NotSent:
+                error = errors.StripeUnreachable("Stripe could not be reached; nothing was done", retry_after_s=1.0)
+            except AnswerLost:
+                unknown = True
+            except Refused as refused:
+                error = self.gateway.explain(refused, row.kind)
+                if refused.status >= 500:
+                    if refused.replayed:
+                        return await self._look(row)
+                    unknown = True
+                elif refused.type == "idempotency_error" and row.kind in ("clone", "customer", "attach"):
+                    return await self._look(row)  # a lost row's other parameters hold this key: see what they made
+                elif error.final:
+                    return FoundRefused(refused)
+            if attempt < self.retry.attempts:
+                await self._back_off(attempt)
+        if unknown or error is None:
+            raise errors.OutcomeUnknown(
+                f"Stripe's answer to the step {row.kind!r} is not known yet. Repeat with the same request_id, or ask "
+                "LookupRequest; never start again under another request_id.",
+                {"step": row.kind, "request_id": self.request_id},
+                retry_after_s=1.0,
+            )
+        raise error
+
+    async def _send(self, row: EffectRow) -> StripeAnswer:
+        if self.lost:
+            raise Fenced
+        self.sent = True
+        key = idempotency_key(row.effect_id, row.epoch)
+        return await self.gateway.send(row.call, idempotency_key=key, timeout_s=self.retry.call_timeout_s)
+
+    async def _look(self, row: EffectRow) -> Found | FoundRefused | Absent:
+        try:
+            return await KINDS[row.kind].look(self.read, row)
+        except errors.StripeUnreachable as error:
+            raise errors.OutcomeUnknown(
+                "Stripe could not be read to learn the outcome of an earlier call",
+                {"step": row.kind},
+                retry_after_s=2.0,
+            ) from error
+
+    def _settle(self, row: EffectRow, body: Body) -> Body:
+        kind = KINDS[row.kind]
+        kept = kind.keep(body)
+        if action := next_action_of(body):
+            self.actions[body["id"]] = action
+        scrubbed = None
+        if any(name in row.call.params for name in kind.personal):
+            params = {name: value for name, value in row.call.params.items() if name not in kind.personal}
+            scrubbed = dataclasses.replace(row.call, params=params)
+        self.stage(SettleEffect(row.effect_id, row.epoch, kept["id"], kept, scrubbed))
+        return kept
+
+    async def _refuse(self, row: EffectRow, refused: Refused) -> None:
+        """Void the epoch and raise; but a refusal of somebody else's parameters is not this request's answer."""
+        error = self.gateway.explain(refused, row.kind)
+        self.stage(VoidEffect(row.effect_id, row.epoch, errors.encode(error)))
+        if row.request_id != self.request_id:
+            await self.flush()
+            raise Restart
+        raise error from refused
+
+    async def flush(self, *writes: Write) -> None:
+        """Commit what is staged, and `writes`, now."""
+        pending: Sequence[Write] = [*self.staged, *writes]
+        self.staged = []
+        try:
+            await self.ledger.commit(self.claim, pending)
+        except EffectTaken as taken:
+            raise Restart from taken
+
+    async def _back_off(self, attempt: int) -> None:
+        longest = min(self.retry.backoff_s * 2 ** (attempt - 1), self.retry.backoff_s_max)
+        await self.clock.sleep(longest * random.uniform(0.5, 1))
+
+
+class Drained(Exception):  # noqa: N818 - reads as what happened
+    """The server stops: the request is released for the next one to take up."""
