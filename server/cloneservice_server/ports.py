@@ -91,7 +91,8 @@ class Refused(StripeFault):
 
     `status` is HTTP's; `type`, `code`, `decline_code`, `param` and `message` are Stripe's; `body` is the whole error
     object (its `payment_intent` among it) and may hold secrets: never log or store it. `rate_limited_reason` is the
-    Stripe-Rate-Limited-Reason header of a 429. `replayed`: Stripe repeated an answer stored for our key.
+    Stripe-Rate-Limited-Reason header of a 429. `replayed`: Stripe repeated an answer stored for our key. `account` is the
+    connected account that was acted on, or "".
     """
 
     status: int
@@ -104,6 +105,7 @@ class Refused(StripeFault):
     stripe_request_id: str = ""
     replayed: bool = False
     rate_limited_reason: str = ""
+    account: str = ""
 
     def __str__(self) -> str:
         return f"Stripe {self.status} {self.type} {self.code} (request {self.stripe_request_id})"
