@@ -1,0 +1,194 @@
+"""`cloneservice-server serve | version | ledger ...`: one clear line for what goes wrong, never a traceback.
+
+Exit codes: 0 stopped in good order; 1 could not start or failed; 2 settings that cannot be used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import importlib.metadata
+import importlib.util
+import json
+import logging
+import secrets
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from os import environ
+from typing import TYPE_CHECKING, Any
+
+from cloneservice_server import log_lines
+from cloneservice_server.settings import Settings, SettingsError, load, secrets_in
+
+if TYPE_CHECKING:
+    from cloneservice_server.app import App
+
+_LEDGER_ADMIN = "cloneservice_server.ledger.admin"
+
+
+class Failure(Exception):  # noqa: N818 - it is what the user is told
+    """Something that ends the program with one line."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if secrets_in(given):
+        return _fail(
+            "a key on the command line can be read by every user of this machine: it must be replaced at Stripe if it is a "
+            "real one; give keys by STRIPE_API_KEY or --stripe-api-key-file",
+            code=2,
+        )
+    parsed = _parser().parse_args(given)
+    try:
+        return int(parsed.run(parsed) or 0)
+    except SettingsError as wrong:
+        return _fail(*wrong.problems, code=2)
+    except Failure as failure:
+        return _fail(str(failure), code=1)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _fail(*lines: str, code: int) -> int:
+    for line in lines:
+        print(f"cloneservice-server: {line}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cloneservice-server",
+        description="Clones saved payment details to Stripe connected accounts and charges them there, exactly once.",
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    serve = commands.add_parser(
+        "serve",
+        help="serve the gRPC API",
+        description="Serves the gRPC API. Each flag --x-y can be given as CLONESERVICE_X_Y in the environment, too. "
+        "The Stripe key comes from STRIPE_API_KEY or --stripe-api-key-file.",
+    )
+    _add_settings(serve)
+    serve.add_argument("--json", action="store_true", help="say where it listens as one JSON object")
+    serve.set_defaults(run=_serve)
+    version = commands.add_parser("version", help="print the version")
+    version.set_defaults(run=_version)
+    if importlib.util.find_spec(_LEDGER_ADMIN) is not None:
+        importlib.import_module(_LEDGER_ADMIN).add_ledger_commands(commands)
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    for setting in dataclasses.fields(Settings):
+        if "help" not in setting.metadata:
+            continue
+        flag, text = f"--{setting.name.replace('_', '-')}", setting.metadata["help"]
+        if setting.type == "bool":
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+            continue
+        default = f" (default {setting.default})" if setting.default != "" else ""
+        parser.add_argument(flag, default=None, metavar=_metavar(setting), help=text + default)
+
+
+def _metavar(setting: dataclasses.Field[Any]) -> str:
+    choices = setting.metadata.get("choices")
+    return "{" + ",".join(choices) + "}" if choices else ("N" if setting.type == "int" else "VALUE")
+
+
+def _version(_: argparse.Namespace) -> None:
+    print(f"cloneservice-server {importlib.metadata.version('cloneservice')}")
+
+
+def _serve(parsed: argparse.Namespace) -> None:
+    settings = load(vars(parsed), environ)
+    log_lines.configure(settings.log_format, settings.log_level)
+    with ExitStack() as resources:
+        if settings.fake:
+            settings = resources.enter_context(_embedded_fake(settings))
+            shown = {"stripe_api_key": settings.stripe_api_key}  # of a world that ends with this process: no secret
+        else:
+            shown = {}
+        _run(_serve_until_stopped(settings, shown, as_json=parsed.json))
+
+
+@contextmanager
+def _embedded_fake(settings: Settings) -> Iterator[Settings]:
+    """fake_stripe in a thread of this process, with a world of its own; settings that lead to it."""
+    try:
+        from fake_stripe import FakeStripe  # noqa: PLC0415 - the only import of the double, for this option alone
+    except ImportError as missing:
+        raise Failure("--stripe fake needs the double: pip install 'cloneservice[fake]'") from missing
+    with FakeStripe() as fake:
+        key = f"sk_test_{secrets.token_hex(12)}"
+        yield dataclasses.replace(settings, stripe=fake.url, stripe_api_key=key)
+
+
+def _run(story: Any) -> None:
+    try:
+        import uvloop  # noqa: PLC0415 - there is none for Windows
+    except ImportError:
+        asyncio.run(story)
+    else:
+        uvloop.run(story)
+
+
+async def _serve_until_stopped(settings: Settings, shown: dict[str, str], *, as_json: bool) -> None:
+    app = _build(settings)
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    await _start(app)
+    _announce(app, settings, shown, as_json=as_json)
+    await asked.wait()
+    await app.stop()
+
+
+def _build(settings: Settings) -> App:
+    # Each of these costs more to import than the rest together; `version` and a bad flag answer without them.
+    from cloneservice_server.app import build_app  # noqa: PLC0415
+    from cloneservice_server.clock import SystemClock  # noqa: PLC0415
+    from cloneservice_server.ledger import open_ledger  # noqa: PLC0415
+    from cloneservice_server.stripe_gateway.gateway import SdkStripeGateway  # noqa: PLC0415
+    from cloneservice_server.stripe_gateway.transport import TransportSettings  # noqa: PLC0415
+
+    clock = SystemClock()
+    try:
+        ledger = open_ledger(settings.ledger, clock)
+    except (ValueError, ImportError) as wrong:
+        raise Failure(f"--ledger: {wrong}") from wrong
+    gateway = SdkStripeGateway(
+        settings.stripe_api_key,
+        base_url=settings.stripe_url,
+        transport=TransportSettings(max_connections=settings.stripe_max_connections),
+    )
+    return build_app(settings, gateway=gateway, ledger=ledger, clock=clock)
+
+
+async def _start(app: App) -> None:
+    from cloneservice_server.app import PortTaken  # noqa: PLC0415 - see _build
+    from cloneservice_server.ports import LedgerUnavailable  # noqa: PLC0415
+
+    try:
+        await app.start()
+    except PortTaken as taken:
+        raise Failure(str(taken)) from taken
+    except LedgerUnavailable as unavailable:
+        raise Failure(f"the ledger cannot be used: {unavailable}") from unavailable
+    except ValueError as wrong:
+        raise Failure(str(wrong)) from wrong
+
+
+def _announce(app: App, settings: Settings, shown: dict[str, str], *, as_json: bool) -> None:
+    """One line on standard output, for eyes or for a program that waits for it."""
+    mode = "live" if settings.livemode else "test"
+    facts = {"host": app.address.host, "port": app.port, "stripe": settings.stripe_url, "mode": mode}
+    if as_json:
+        print(json.dumps({**facts, **shown}), flush=True)
+    else:
+        details = ", ".join([settings.stripe_url, f"{mode} mode", *shown.values()])
+        print(f"listening on {app.address} (Stripe: {details})", flush=True)
+    logging.getLogger("cloneservice.app").info("listening", extra={"fields": facts})

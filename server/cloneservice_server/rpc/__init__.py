@@ -1,0 +1,1 @@
+"""The gRPC border: the only package that knows protobuf and grpc."""

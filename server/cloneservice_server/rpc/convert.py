@@ -1,0 +1,191 @@
+"""Requests to commands and filters, results to responses, both frozen on the domain's side. No rules here.
+
+Requests have been validated before; an enum left unspecified becomes the domain's default.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from cloneservice.v1 import clone_service_pb2 as pb
+from cloneservice.v1 import types_pb2
+
+from cloneservice_server.domain import codec, commands, errors, results, values
+from cloneservice_server.ports import ChargeFilter, CloneFilter, RequestRow
+from cloneservice_server.rpc import messages, status
+
+SERVICE = "cloneservice.v1.CloneService"
+
+# ------------------------------------------------------------------------------------------------ requests to commands
+
+
+def request_hash(command: commands.Command) -> str:
+    """Hex sha256 of what is asked, without the request_id.
+
+    Made of the command's JSON and not of protobuf's bytes, which are deterministic only within one build of the
+    library; so "usd" and "USD", or an enum left out and its default, are the same request.
+    """
+    return hashlib.sha256(f"{command.method}\n{codec.dumps(command)}".encode()).hexdigest()
+
+
+def save_payment_method(request: pb.SavePaymentMethodRequest) -> commands.SavePaymentMethod:
+    """Command of SavePaymentMethod."""
+    new = request.new_customer
+    return commands.SavePaymentMethod(
+        platform_payment_method_id=request.platform_payment_method_id,
+        platform_customer_id=request.platform_customer_id,
+        new_customer=commands.NewCustomer(
+            external_reference=new.external_reference, email=new.email, name=new.name, metadata=dict(new.metadata)
+        )
+        if request.HasField("new_customer")
+        else None,
+        set_default=request.set_default,
+    )
+
+
+def clone_payment_method(request: pb.ClonePaymentMethodRequest) -> commands.ClonePaymentMethod:
+    """Command of ClonePaymentMethod."""
+    return commands.ClonePaymentMethod(
+        platform_customer_id=request.platform_customer_id,
+        connected_account_id=request.connected_account_id,
+        platform_payment_method_id=request.platform_payment_method_id,
+        flow=messages.FLOWS_ASKED.get(request.flow),
+        reuse=messages.REUSES_ASKED.get(request.reuse, values.CloneReuse.IF_CURRENT),
+        attach=attach_options(request.attach) if request.HasField("attach") else None,
+        metadata=dict(request.metadata),
+    )
+
+
+def attach_clone(request: pb.AttachCloneRequest) -> commands.AttachClone:
+    """Command of AttachClone."""
+    return commands.AttachClone(request.clone_id, attach_options(request.attach), request.etag)
+
+
+def create_charge(request: pb.CreateChargeRequest) -> commands.CreateCharge:
+    """Command of CreateCharge."""
+    return commands.CreateCharge(request.clone_id, charge_options(request.charge))
+
+
+def clone_and_charge(request: pb.CloneAndChargeRequest) -> commands.CloneAndCharge:
+    """Command of CloneAndCharge."""
+    return commands.CloneAndCharge(
+        platform_customer_id=request.platform_customer_id,
+        connected_account_id=request.connected_account_id,
+        charge=charge_options(request.charge),
+        platform_payment_method_id=request.platform_payment_method_id,
+        flow=messages.FLOWS_ASKED.get(request.flow),
+        reuse=messages.REUSES_ASKED.get(request.reuse, values.CloneReuse.IF_CURRENT),
+        attach=attach_options(request.attach) if request.HasField("attach") else None,
+        one_shot=request.one_shot,
+        validate_only=request.validate_only,
+    )
+
+
+def attach_options(options: pb.AttachOptions) -> commands.AttachOptions:
+    """How to attach."""
+    return commands.AttachOptions(options.connected_customer_id, options.set_default)
+
+
+def charge_options(options: pb.ChargeOptions) -> commands.ChargeOptions:
+    """What to charge; currency codes in upper case from here on."""
+    return commands.ChargeOptions(
+        amount=money(options.amount),
+        application_fee=money(options.application_fee) if options.HasField("application_fee") else None,
+        capture_method=messages.CAPTURES_ASKED.get(options.capture_method, values.CaptureMethod.AUTOMATIC),
+        off_session=options.off_session,
+        defer_confirmation=options.defer_confirmation,
+        return_url=options.return_url,
+        description=options.description,
+        statement_descriptor_suffix=options.statement_descriptor_suffix,
+        metadata=dict(options.metadata),
+    )
+
+
+def money(amount: types_pb2.Money) -> values.Money:
+    """An amount, its currency in upper case."""
+    return values.Money(amount.minor_units, amount.currency_code.upper())
+
+
+def clone_filter(request: pb.ListClonesRequest) -> CloneFilter:
+    """Filter of ListClones; the order and repetition of states do not matter."""
+    return CloneFilter(
+        platform_customer_id=request.platform_customer_id,
+        platform_payment_method_id=request.platform_payment_method_id,
+        connected_account_id=request.connected_account_id,
+        states=tuple(messages.CLONE_STATES_ASKED[number] for number in sorted(set(request.states))),
+    )
+
+
+def charge_filter(request: pb.ListChargesRequest) -> ChargeFilter:
+    """Filter of ListCharges; the order and repetition of states do not matter."""
+    return ChargeFilter(
+        platform_customer_id=request.platform_customer_id,
+        clone_id=request.clone_id,
+        connected_account_id=request.connected_account_id,
+        states=tuple(messages.CHARGE_STATES_ASKED[number] for number in sorted(set(request.states))),
+    )
+
+
+# ------------------------------------------------------------------------------------------------ results to responses
+
+
+def clone(value: values.Clone) -> types_pb2.Clone:
+    """A clone with its last error as a status."""
+    last_error = status.status_of(errors.decode(value.last_error)) if value.last_error else None
+    return messages.clone(value, last_error)
+
+
+def saved(result: results.SavedPaymentMethod) -> pb.SavePaymentMethodResponse:
+    """Response of SavePaymentMethod."""
+    return pb.SavePaymentMethodResponse(
+        platform_customer=messages.platform_customer(result.platform_customer),
+        payment_method=messages.platform_payment_method(result.payment_method),
+    )
+
+
+def cloned(result: results.CloneMade) -> pb.ClonePaymentMethodResponse:
+    """Response of ClonePaymentMethod."""
+    return pb.ClonePaymentMethodResponse(clone=clone(result.clone), reused=result.reused)
+
+
+def attached(result: results.CloneMade) -> pb.AttachCloneResponse:
+    """Response of AttachClone."""
+    return pb.AttachCloneResponse(clone=clone(result.clone))
+
+
+def charged(result: results.ChargeMade) -> pb.CreateChargeResponse:
+    """Response of CreateCharge; the only place, with CloneAndCharge's, that hands out a client_secret."""
+    return pb.CreateChargeResponse(charge=messages.charge(result.charge, with_secret=True))
+
+
+def cloned_and_charged(result: results.CloneCharged) -> pb.CloneAndChargeResponse:
+    """Response of CloneAndCharge; empty for validate_only."""
+    return pb.CloneAndChargeResponse(
+        clone=None if result.clone is None else clone(result.clone),
+        charge=None if result.charge is None else messages.charge(result.charge, with_secret=True),
+        reused=result.reused,
+    )
+
+
+_LOOKUP_STATES = {
+    values.RequestState.RUNNING: pb.REQUEST_STATE_RUNNING,
+    values.RequestState.SUCCEEDED: pb.REQUEST_STATE_SUCCEEDED,
+    values.RequestState.FAILED: pb.REQUEST_STATE_FAILED,
+    # The call was answered with `error`, which says how to go on; only the same request_id takes it up again.
+    values.RequestState.PARKED: pb.REQUEST_STATE_FAILED,
+    values.RequestState.INDETERMINATE: pb.REQUEST_STATE_INDETERMINATE,
+}
+
+
+def looked_up(row: RequestRow | None) -> pb.LookupRequestResponse:
+    """Response of LookupRequest; a request never seen is UNKNOWN, not an error."""
+    if row is None:
+        return pb.LookupRequestResponse(state=pb.REQUEST_STATE_UNKNOWN)
+    return pb.LookupRequestResponse(
+        state=_LOOKUP_STATES[row.state],
+        method=f"{SERVICE}/{row.method}",
+        clone_id=row.clone_id,
+        charge_id=row.charge_id,
+        batch_id=row.batch_id,
+        error=status.status_of(errors.decode(row.error)) if row.error else None,
+    )

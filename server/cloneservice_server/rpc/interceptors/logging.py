@@ -1,0 +1,98 @@
+"""One line per RPC: what was called, how it ended, how long it took, and ids from an allow-list. Never a message."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from cloneservice_server.domain.errors import DomainError
+from cloneservice_server.rpc.interceptors.wrap import Context, GuardInterceptor
+from cloneservice_server.rpc.status import code_of
+
+_log = logging.getLogger("cloneservice.rpc")
+
+LOGGED_IDS = (
+    "request_id",
+    "platform_customer_id",
+    "platform_payment_method_id",
+    "connected_account_id",
+    "clone_id",
+    "charge_id",
+    "batch_id",
+)
+"""Request fields that may be logged; all others stay out, whatever they are."""
+LOGGED_METADATA = ("x-request-id", "traceparent")
+"""Invocation metadata that ties a line to the caller's own logs."""
+_ID = re.compile(r"[a-z]{2,5}_[A-Za-z0-9_-]{1,64}|[0-9A-Fa-f-]{36}")
+"""What an id looks like. Nothing else is logged in its place: a mistaken caller may put a card number there."""
+_METADATA_LENGTH = 128
+
+
+def logging_interceptor(monotonic_s: Callable[[], float]) -> GuardInterceptor:
+    """Logs each RPC when it ends; INFO, or WARNING when the fault is not the caller's."""
+
+    @asynccontextmanager
+    async def guard(method: str, request: Any, context: Context) -> AsyncIterator[None]:
+        began_s = monotonic_s()
+        code, reason = grpc.StatusCode.OK, ""
+        try:
+            yield
+        except DomainError as error:
+            code, reason = code_of(error), error.reason
+            raise
+        except grpc.aio.AbortError:
+            code = context.code()
+            raise
+        except asyncio.CancelledError:
+            code = grpc.StatusCode.CANCELLED
+            raise
+        except Exception:
+            code, reason = grpc.StatusCode.INTERNAL, "INTERNAL"
+            raise
+        finally:
+            _write(method, code, reason, monotonic_s() - began_s, {**_ids(request), **_metadata(context)})
+
+    return GuardInterceptor(guard)
+
+
+def _write(method: str, code: grpc.StatusCode, reason: str, duration_s: float, ids: dict[str, str]) -> None:
+    level = logging.WARNING if code in _OURS else logging.INFO
+    if not _log.isEnabledFor(level):
+        return
+    fields: dict[str, object] = {"method": method, "code": code.name}
+    if reason:
+        fields["reason"] = reason
+    fields["duration_ms"] = round(duration_s * 1000, 1)
+    fields.update(ids)
+    _log.log(level, "rpc", extra={"fields": fields})
+
+
+_OURS = (
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+)
+
+
+def _ids(request: Any) -> dict[str, str]:
+    known = request.DESCRIPTOR.fields_by_name
+    found = ((name, getattr(request, name)) for name in LOGGED_IDS if name in known)
+    return {name: value if _ID.fullmatch(value) else "(malformed)" for name, value in found if value}
+
+
+def _metadata(context: Context) -> dict[str, str]:
+    sent = context.invocation_metadata() or ()
+    return {key: _printable(str(value)) for key, value in sent if key in LOGGED_METADATA}
+
+
+def _printable(value: str) -> str:
+    """One line, bounded: a caller cannot forge lines or flood the log."""
+    return "".join(character if character.isprintable() else "?" for character in value[:_METADATA_LENGTH])

@@ -1,0 +1,61 @@
+"""How an interceptor goes around a handler: as an async context manager, the same for unary and streamed answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import grpc
+import grpc.aio
+
+SERVICE = "cloneservice.v1.CloneService"
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Handler = grpc.RpcMethodHandler[Any, Any]
+Guard = Callable[[str, Any, Context], AbstractAsyncContextManager[None]]
+"""(RPC name without its service, request message, context) -> what goes around the handler."""
+
+
+class GuardInterceptor(grpc.aio.ServerInterceptor):
+    """Puts `guard` around every handler of CloneService; health and reflection are left alone."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._wrapped: dict[str, Handler] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """The handler with the guard around it; made once per RPC name."""
+        name = handler_call_details.method
+        known = self._wrapped.get(name)
+        if known is not None:
+            return known
+        handler = await continuation(handler_call_details)
+        service, _, method = name.lstrip("/").rpartition("/")
+        if service != SERVICE or handler is None:
+            return handler
+        self._wrapped[name] = _around(self._guard, method, handler)
+        return self._wrapped[name]
+
+
+def _around(guard: Guard, method: str, handler: Any) -> Handler:
+    if handler.response_streaming:
+        stream = handler.unary_stream
+
+        async def streamed(request: Any, context: Context) -> AsyncIterator[Any]:
+            async with guard(method, request, context):
+                async for message in stream(request, context):
+                    yield message
+
+        return grpc.unary_stream_rpc_method_handler(streamed, handler.request_deserializer, handler.response_serializer)
+    unary = handler.unary_unary
+
+    async def answered(request: Any, context: Context) -> Any:
+        async with guard(method, request, context):
+            return await unary(request, context)
+
+    return grpc.unary_unary_rpc_method_handler(answered, handler.request_deserializer, handler.response_serializer)

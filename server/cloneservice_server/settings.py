@@ -1,0 +1,247 @@
+"""Everything that can be set, from flags, environment and defaults, in that order; checked at once, with advice.
+
+Each setting `x_y` is the flag `--x-y` and the variable `CLONESERVICE_X_Y`. The Stripe key is never a flag: it comes
+from `STRIPE_API_KEY` or from the file that `--stripe-api-key-file` names. Both at once are refused: one of them would be
+ignored, and it might be the other mode's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cloneservice_server.stripe_gateway.credentials import STRIPE_API, Credentials
+
+FAKE = "fake"
+LEDGER = "sqlite:///cloneservice.db"
+LEDGER_OF_FAKE = "sqlite://:memory:"
+_SECRET = re.compile(r"\b(?:sk|rk|pk|whsec)_\w{4,}")
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; each of `problems` says what to do."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def _setting(default: Any, help_text: str, **more: Any) -> Any:
+    return field(default=default, metadata={"help": help_text, **more})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a server is started with. Build it with `load`, which checks."""
+
+    listen: str = _setting("127.0.0.1:50051", "host:port to serve on; port 0 takes a free one")
+    """host:port to serve on; port 0 takes a free one. Not encrypted: beyond loopback it wants a proxy or mesh with TLS."""
+    ledger: str = _setting("", f"sqlite:///PATH or postgresql://... (default {LEDGER}; in memory with --stripe fake)")
+    """URL of the ledger. A file by default; in memory with `--stripe fake`, whose world ends with the process too."""
+    stripe: str = _setting("", "live, test, fake or a base URL (default: live or test, as the key says)")
+    """`live`, `test`, `fake`, or the base URL of a double. Empty: Stripe itself, in the mode of the key."""
+    stripe_api_key_file: str = _setting("", "file that holds the Stripe key, instead of STRIPE_API_KEY")
+    """File that holds the platform's secret key, alone on its first line."""
+    stripe_api_key: str = field(default="", repr=False)
+    """The key itself, from `STRIPE_API_KEY` or the file; never from the command line, where every user can read it."""
+    page_token_key: str = field(default="", repr=False, metadata={"env_only": True})
+    """Secret that signs page tokens, from `CLONESERVICE_PAGE_TOKEN_KEY`; derived from the Stripe key when empty."""
+    stripe_max_connections: int = _setting(256, "requests to Stripe in flight at once", low=1, high=10_000)
+    """Requests to Stripe in flight at once; one more waits."""
+    max_concurrent_rpcs: int = _setting(1000, "RPCs in flight; more get SERVICE_OVERLOADED", low=1, high=100_000)
+    """RPCs in flight at once; one more is refused with SERVICE_OVERLOADED."""
+    max_deadline_s: int = _setting(60, "deadline of callers that set none, or a longer one", low=1, high=3600)
+    """Longest wait of a caller in seconds, also for one that sets no deadline."""
+    max_connection_age_s: int = _setting(1800, "age at which connections are renewed; 0 is never", low=0, high=86_400)
+    """Seconds after which a connection is closed in good order, so that long-lived ones spread over new replicas."""
+    shutdown_grace_s: int = _setting(20, "seconds that calls in flight get on SIGTERM", low=0, high=3600)
+    """Seconds that calls in flight get to finish after SIGTERM."""
+    reflection: bool = _setting(default=True, help_text="serve gRPC reflection")
+    """Whether grpcurl and the like may ask for the contract."""
+    log_format: str = _setting("text", "json or text", choices=("json", "text"))
+    """`json`, one object a line, or `text`; on standard error."""
+    log_level: str = _setting("info", "debug, info, warning or error", choices=("debug", "info", "warning", "error"))
+    """Least level that is logged."""
+
+    @property
+    def fake(self) -> bool:
+        """Whether an embedded fake_stripe takes Stripe's place."""
+        return self.stripe == FAKE
+
+    @property
+    def stripe_url(self) -> str:
+        """Base URL of Stripe, or of its double."""
+        return self.stripe if "://" in self.stripe else STRIPE_API
+
+    @property
+    def livemode(self) -> bool:
+        """Whether real money moves."""
+        return Credentials(self.stripe_api_key, self.stripe_url).livemode
+
+    @property
+    def key_fingerprint(self) -> str:
+        """Tells keys apart and gives nothing away."""
+        return Credentials(self.stripe_api_key, self.stripe_url).fingerprint
+
+    @property
+    def address(self) -> Address:
+        """`listen` in its parts."""
+        return parse_address(self.listen)
+
+    @property
+    def page_token_secret(self) -> bytes:
+        """Key of the page tokens: the same on all replicas that share the Stripe key."""
+        if self.page_token_key:
+            return self.page_token_key.encode()
+        return hmac.new(self.stripe_api_key.encode(), b"cloneservice page tokens", hashlib.sha256).digest()
+
+
+class Address(NamedTuple):
+    """Where to listen."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """`host:port` or `[v6]:port`. Raises ValueError saying what is expected."""
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) <= 65_535):
+        raise ValueError(f"--listen must be host:port, such as 127.0.0.1:50051 or [::1]:0, not {text!r}")
+    return Address(host, int(port))
+
+
+def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+    """Settings from `flags` (a value of None was not given), then `environ`, then the defaults.
+
+    Raises SettingsError with everything that is wrong at once.
+    """
+    problems: list[str] = []
+    given: dict[str, Any] = {}
+    for setting in dataclasses.fields(Settings):
+        if setting.name == "stripe_api_key":
+            continue
+        value = flags.get(setting.name)
+        if value is None:
+            value = environ.get(f"CLONESERVICE_{setting.name.upper()}") or None
+        if value is not None:
+            _take(setting, value, given, problems)
+    _check_secrets(given, problems)
+    settings = Settings(**given)
+    key = _stripe_key(settings, environ, problems)
+    settings = dataclasses.replace(settings, stripe_api_key=key, ledger=settings.ledger or _default_ledger(settings))
+    _check(settings, problems)
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def secrets_in(arguments: list[str]) -> bool:
+    """Whether a command line holds something that looks like a key."""
+    return any(_SECRET.search(argument) for argument in arguments)
+
+
+def _take(setting: dataclasses.Field[Any], value: Any, given: dict[str, Any], problems: list[str]) -> None:
+    try:
+        given[setting.name] = _parsed(setting, value)
+    except ValueError as wrong:
+        problems.append(f"--{setting.name.replace('_', '-')} (CLONESERVICE_{setting.name.upper()}): {wrong}")
+
+
+def _parsed(setting: dataclasses.Field[Any], value: Any) -> Any:
+    if setting.type == "bool":
+        return value if isinstance(value, bool) else _boolean(value)
+    if setting.type == "int":
+        return _integer(str(value), setting.metadata["low"], setting.metadata["high"])
+    choices = setting.metadata.get("choices")
+    if choices and value not in choices:
+        raise ValueError(f"must be one of {', '.join(choices)}")
+    return str(value)
+
+
+def _boolean(text: str) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if text.lower() not in words:
+        raise ValueError("must be true or false")
+    return words[text.lower()]
+
+
+def _integer(text: str, low: int, high: int) -> int:
+    if not re.fullmatch(r"-?\d{1,9}", text) or not low <= int(text) <= high:
+        raise ValueError(f"must be a whole number between {low} and {high}")
+    return int(text)
+
+
+def _check_secrets(given: dict[str, Any], problems: list[str]) -> None:
+    for name, value in given.items():
+        if name != "page_token_key" and isinstance(value, str) and _SECRET.search(value):
+            given[name] = ""
+            problems.append(
+                f"--{name.replace('_', '-')} holds a key; give it by STRIPE_API_KEY or --stripe-api-key-file"
+            )
+
+
+def _default_ledger(settings: Settings) -> str:
+    return LEDGER_OF_FAKE if settings.fake else LEDGER
+
+
+def _stripe_key(settings: Settings, environ: Mapping[str, str], problems: list[str]) -> str:
+    in_environment = environ.get("STRIPE_API_KEY", "").strip()
+    if not settings.stripe_api_key_file:
+        return in_environment
+    if in_environment:
+        problems.append("STRIPE_API_KEY and --stripe-api-key-file are both given; unset one of them")
+        return in_environment
+    try:
+        return Path(settings.stripe_api_key_file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as wrong:
+        reason = wrong.strerror if isinstance(wrong, OSError) else "not a text file"
+        problems.append(f"--stripe-api-key-file: cannot read {settings.stripe_api_key_file}: {reason}")
+        return ""
+
+
+def _check(settings: Settings, problems: list[str]) -> None:
+    try:
+        parse_address(settings.listen)
+    except ValueError as wrong:
+        problems.append(str(wrong))
+    if not settings.ledger.startswith(("sqlite://", "postgresql://", "postgres://")):
+        problems.append("--ledger must be sqlite:///PATH, sqlite://:memory: or postgresql://user@host/database")
+    if settings.stripe not in ("", "live", "test", FAKE) and "://" not in settings.stripe:
+        problems.append(f"--stripe must be live, test, fake or a URL such as https://host, not {settings.stripe!r}")
+    elif settings.fake:
+        _check_fake(settings, problems)
+    elif settings.stripe_api_key:
+        _check_key(settings, problems)
+    elif not any("stripe-api-key-file" in problem for problem in problems):
+        problems.append(
+            "no Stripe key: set STRIPE_API_KEY or give --stripe-api-key-file FILE (or try it out with --stripe fake)"
+        )
+
+
+def _check_fake(settings: Settings, problems: list[str]) -> None:
+    """A live key beside a double is a mistake in waiting; a test key is simply not used."""
+    if settings.stripe_api_key and not settings.stripe_api_key.startswith(("sk_test_", "rk_test_")):
+        problems.append("--stripe fake and a live Stripe key: unset STRIPE_API_KEY, or leave out --stripe fake")
+
+
+def _check_key(settings: Settings, problems: list[str]) -> None:
+    try:
+        livemode = settings.livemode
+    except ValueError as wrong:
+        problems.append(str(wrong))
+        return
+    if settings.stripe == "live" and not livemode:
+        problems.append("--stripe live needs a live key (sk_live_... or rk_live_...); this one is for test mode")
+    if settings.stripe == "test" and livemode:
+        problems.append("--stripe test needs a test key (sk_test_... or rk_test_...); this one moves real money")
