@@ -1,0 +1,58 @@
+# `make demo` and `make test` set up all they need on a fresh machine: Python 3.11+, git and make are enough.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+.DEFAULT_GOAL := help
+.PHONY: help demo test check generate lock chaos bench clean
+
+help:            ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "CloneService needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# To run: what the server, the double and the client need, by hash. Nothing is built but this package itself.
+$(VENV)/.run: $(VENV)/.python requirements.lock pyproject.toml
+	@echo "setting up $(VENV) (once)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# To develop: tests, linters, code generators. A superset of the above.
+$(VENV)/.dev: $(VENV)/.python requirements-dev.lock pyproject.toml
+	@echo "setting up $(VENV) for development (once)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-dev.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/.run
+
+demo: $(VENV)/.run        ## the main job, end to end and offline, printed as a table
+	@$(PY) docs/examples/demo.py
+
+test: $(VENV)/.dev        ## the whole suite (under 3 minutes)
+	@$(PY) -m pytest -n auto --dist loadgroup
+
+check: $(VENV)/.dev       ## generated code, lint, types, contract
+	@PATH=$(CURDIR)/$(BIN):$$PATH $(PY) protos/generate.py --check
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@PATH=$(CURDIR)/$(BIN):$$PATH $(PY) protos/generate.py --image $(VENV)/image.binpb
+	@$(BIN)/buf lint $(VENV)/image.binpb --path cloneservice --config protos/buf.yaml
+	@$(BIN)/buf breaking $(VENV)/image.binpb --against protos/baseline.binpb --path cloneservice --config protos/buf.yaml
+
+generate: $(VENV)/.dev    ## regenerate the Python code of the contract
+	@PATH=$(CURDIR)/$(BIN):$$PATH $(PY) protos/generate.py
+
+lock: $(VENV)/.dev        ## resolve the dependencies anew
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  --all-extras --group build -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  --all-extras --group dev -o requirements-dev.lock pyproject.toml
+
+clean:           ## remove what the targets made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis
