@@ -64,6 +64,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "account": ("accounts",),
     "accounts": ("accounts", "capabilities", "external_accounts"),
     "customers": ("customers", "customer_sources", "payment_methods"),
+    "payment_methods": ("payment_methods", "payment_method_creation", "payment_method_updates"),
     "application_fees": ("application_fees",),
     "balance_transactions": ("balance_transactions",),
     "balance": ("balance", "balance_transactions"),
