@@ -2,9 +2,9 @@
 
     make demo        (or: python docs/examples/demo.py)
 
-Starts `cloneservice-server serve --stripe fake`, then does what a platform does: everything through the Python client over
-a real gRPC channel; only what happens outside CloneService in real life too (sellers onboarding, Stripe.js making a card
-Source) goes straight to the double. Exits 0 only if every step came out as expected.
+Starts `cloneservice-server serve --stripe fake`, then does what a platform does: everything through the Python client
+over a real gRPC channel; only what happens outside CloneService in real life too (sellers onboarding, Stripe.js making
+a card Source) goes straight to the double. Exits 0 only if every step came out as expected.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from cloneservice import (
 USD = "USD"
 
 
-class Unexpected(Exception):
+class Unexpected(Exception):  # noqa: N818 - reads as what happened
     """A step did not come out as it should."""
 
 
@@ -151,7 +151,9 @@ class Story:
         again = self.client.clone_and_charge(
             platform_customer_id=self.shopper, connected_account_id=self.bakery, amount=Money(500, USD)
         )
-        expect("the default card's clone is reused", (again.reused, again.clone.clone_id), (True, self.rows[0][0].clone_id))
+        expect(
+            "the default card's clone is reused", (again.reused, again.clone.clone_id), (True, self.rows[0][0].clone_id)
+        )
         self.rows.append((again.clone, again.charge))
         self.say("cloned by PaymentMethod, Token and Source; attached; charged; the fifth charge reused its clone")
 
@@ -200,14 +202,28 @@ class Story:
             return_url="https://shop.example.com/back",
         )
         expect("state with 3-D Secure", made.charge.state, ChargeState.REQUIRES_ACTION)
-        expect("a client secret for the front end", bool(made.charge.next_action and made.charge.next_action.client_secret), True)
+        expect(
+            "a client secret for the front end",
+            bool(made.charge.next_action and made.charge.next_action.client_secret),
+            True,
+        )
         self.rows.append((made.clone, made.charge))
         self.say("a declined card was told as declined, a 3-D Secure card as requiring action")
 
     def print_table(self) -> None:
         """Platform customer, clone, connected customer, charge: what Stripe itself does not link."""
         names = {self.bakery: "bakery", self.florist: "florist"}
-        header = ("platform customer", "saved as", "flow", "clone", "account", "connected customer", "charge", "amount", "state")
+        header = (
+            "platform customer",
+            "saved as",
+            "flow",
+            "clone",
+            "account",
+            "connected customer",
+            "charge",
+            "amount",
+            "state",
+        )
         table = [header]
         for clone, charge in self.rows:
             stripe_object = clone.connected_payment_method_id or clone.connected_token_id or clone.connected_source_id
@@ -260,7 +276,7 @@ def main() -> int:
     """Tell the story; 0 if it went as it should."""
     try:
         with running_server() as ready:
-            stripe = Stripe(ready["fake_stripe"]["url"], ready["fake_stripe"]["api_key"])
+            stripe = Stripe(ready["stripe"], ready["stripe_api_key"])
             with CloneClient(f"127.0.0.1:{ready['port']}") as client:
                 story = Story(client, stripe)
                 story.sellers_join()
