@@ -98,7 +98,7 @@ class Refused(StripeFault):
     status: int
     type: str = ""
     code: str = ""
-    message: str = ""
+    message: str = field(default="", repr=False)
     param: str = ""
     decline_code: str = ""
     body: dict[str, Any] = field(default_factory=dict, repr=False)

@@ -168,7 +168,7 @@ def capability_missing(refused: Refused, _: str) -> DomainError:
 def spent_original(refused: Refused, _: str) -> DomainError:
     """The platform's object is consumed."""
     return errors.NotCloneable(
-        "The payment method was used, shared or detached without being saved on a customer: Stripe lets it be used once",
+        "The payment method was used, shared or detached without being saved on a customer; it can be used only once",
         _facts(refused),
     )
 

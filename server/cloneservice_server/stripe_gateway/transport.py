@@ -82,7 +82,7 @@ class StripeTransport(stripe.HTTPClient):
     def __init__(self, settings: TransportSettings | None = None, *, encrypted: bool = True) -> None:
         super().__init__()
         self._settings = settings or TransportSettings()
-        self._tls = _tls_context(self._settings.ca_file) if encrypted else None
+        self.tls = _tls_context(self._settings.ca_file) if encrypted else None
         self._session: aiohttp.ClientSession | None = None
 
     async def exchange(
@@ -116,7 +116,7 @@ class StripeTransport(stripe.HTTPClient):
         pool = _ConnectionPool(
             limit=settings.max_connections,
             keepalive_timeout=settings.idle_timeout_s,
-            ssl=self._tls if self._tls is not None else True,
+            ssl=self.tls if self.tls is not None else True,
         )
         self._session = aiohttp.ClientSession(
             connector=pool,
