@@ -35,7 +35,7 @@ class PortTaken(Exception):  # noqa: N818 - reads as what happened
 
 
 def build_app(settings: Settings, *, gateway: StripeGateway, ledger: Ledger, clock: Clock) -> App:
-    """A server that is put together but not started. `ledger` is opened and closed by the app, `gateway` closed by it."""
+    """A server that is put together but not started. It will open and close `ledger`, and close `gateway`."""
     engine = Engine(ledger=ledger, gateway=gateway, clock=clock, settings=EngineSettings(livemode=settings.livemode))
     return App(settings, gateway, ledger, clock, engine, Queries(ledger, gateway, clock))
 
@@ -64,8 +64,8 @@ class App:
     async def start(self) -> None:
         """Listen, open the ledger, take up unfinished requests, then serve and report SERVING.
 
-        Raises PortTaken, LedgerUnavailable, or ValueError when the ledger belongs to the other mode. The port comes first:
-        a second server started by mistake must not touch the ledger.
+        Raises PortTaken, LedgerUnavailable, or ValueError when the ledger belongs to the other mode. The port comes
+        first: a second server started by mistake must not touch the ledger.
         """
         await self._report(serving=False)
         server = self._build_server()
@@ -83,7 +83,7 @@ class App:
         await self._report(serving=True)
 
     async def stop(self, grace_s: float | None = None) -> None:
-        """NOT_SERVING first, so that load balancers turn away; then no new calls, `grace_s` seconds for those in flight.
+        """NOT_SERVING first, so that load balancers turn away; then no new calls, and `grace_s` for those in flight.
 
         What is not finished by then is left to the next process: the ledger knows how far it came.
         """

@@ -38,8 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if secrets_in(given):
         return _fail(
-            "a key on the command line can be read by every user of this machine: it must be replaced at Stripe if it is a "
-            "real one; give keys by STRIPE_API_KEY or --stripe-api-key-file",
+            "a key on the command line can be read by every user of this machine: if it is a real one, replace it at "
+            "Stripe; give keys by STRIPE_API_KEY or --stripe-api-key-file",
             code=2,
         )
     parsed = _parser().parse_args(given)

@@ -1,8 +1,8 @@
 """Everything that can be set, from flags, environment and defaults, in that order; checked at once, with advice.
 
 Each setting `x_y` is the flag `--x-y` and the variable `CLONESERVICE_X_Y`. The Stripe key is never a flag: it comes
-from `STRIPE_API_KEY` or from the file that `--stripe-api-key-file` names. Both at once are refused: one of them would be
-ignored, and it might be the other mode's.
+from `STRIPE_API_KEY` or from the file that `--stripe-api-key-file` names. Both at once are refused: one of them
+would be ignored, and it might be the other mode's.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Settings:
     """What a server is started with. Build it with `load`, which checks."""
 
     listen: str = _setting("127.0.0.1:50051", "host:port to serve on; port 0 takes a free one")
-    """host:port to serve on; port 0 takes a free one. Not encrypted: beyond loopback it wants a proxy or mesh with TLS."""
+    """host:port to serve on; port 0 takes a free one. Not encrypted: beyond loopback it wants a mesh or proxy."""
     ledger: str = _setting("", f"sqlite:///PATH or postgresql://... (default {LEDGER}; in memory with --stripe fake)")
     """URL of the ledger. A file by default; in memory with `--stripe fake`, whose world ends with the process too."""
     stripe: str = _setting("", "live, test, fake or a base URL (default: live or test, as the key says)")
