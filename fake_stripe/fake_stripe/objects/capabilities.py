@@ -1,0 +1,105 @@
+"""Capabilities of connected accounts: what an account may do once its requirements are met.
+
+Test mode turns a requested capability active as soon as nothing is due (docs.stripe.com/connect/account-capabilities).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fake_stripe.objects.registry import Call, operation
+from fake_stripe.render.lists import list_object
+from fake_stripe.scope import Scope, Wire
+
+_LEGACY = {"legacy_payments", "platform_payments"}
+
+
+def request(scope: Scope, account: Wire, params: Wire) -> None:
+    """Notes the capabilities that the parameters of an account request or give back; `scope` is the account's own.
+
+    Reads `capabilities[x][requested]` and the older list `requested_capabilities`.
+    """
+    asked: dict[str, bool] = dict.fromkeys(params.get("requested_capabilities") or (), True)
+    given = params.get("capabilities")
+    if isinstance(given, dict):
+        asked |= {name: bool(wish.get("requested")) for name, wish in given.items() if isinstance(wish, dict)}
+    for name, wish in asked.items():
+        _put(scope, account["id"], name, requested=wish)
+
+
+def _put(scope: Scope, account_id: str, name: str, *, requested: bool) -> Wire:
+    now = scope.world.clock.now()
+    kept = scope.get("capability", name)
+    if kept is None:
+        empty: Wire = {
+            "alternatives": [],
+            "current_deadline": None,
+            "currently_due": [],
+            "disabled_reason": None,
+            "errors": [],
+            "eventually_due": [],
+            "past_due": [],
+            "pending_verification": [],
+        }
+        return scope.insert(
+            {
+                "id": name,
+                "object": "capability",
+                "account": account_id,
+                "future_requirements": dict(empty),
+                "requested": requested,
+                "requested_at": now if requested else None,
+                "requirements": dict(empty),
+                "status": "inactive" if requested else "unrequested",
+            }
+        )
+    if kept["requested"] != requested:
+        scope.update(kept, requested=requested, requested_at=now if requested else None)
+    return kept
+
+
+def settle(scope: Scope, account: Wire, *, due: bool) -> dict[str, str]:
+    """The account's `capabilities` hash after its requirements were looked at; emits capability.updated for changes."""
+    for capability in list(scope.list("capability")):
+        status = "unrequested" if not capability["requested"] else "inactive" if due else "active"
+        wanted = account["requirements"]["currently_due"] if due else []
+        requirements = {**capability["requirements"], "currently_due": list(wanted), "past_due": list(wanted)}
+        reason = "requirements.fields_needed" if due else None
+        requirements |= {"eventually_due": list(wanted), "disabled_reason": reason}
+        previous = scope.update(capability, status=status, requirements=requirements)
+        if "status" in previous:
+            scope.emit("capability.updated", capability, {"status": previous["status"]})
+    kept = {capability["id"]: capability for capability in scope.list("capability")}
+    hash_: dict[str, str] = {name: status for name, status in account["capabilities"].items() if name not in kept}
+    hash_ |= {name: c["status"] for name, c in kept.items() if c["status"] != "unrequested"}
+    return dict(sorted(hash_.items()))
+
+
+@operation("GET", "/v1/accounts/{account}/capabilities")
+def list_all(call: Call) -> Wire:
+    """Every capability that was ever requested for the account, in one page."""
+    found = sorted(_own(call).list("capability"), key=lambda capability: str(capability["id"]))
+    return list_object(found, f"/v1/accounts/{call.path['account']}/capabilities")
+
+
+@operation("GET", "/v1/accounts/{account}/capabilities/{capability}")
+def retrieve(call: Call) -> Wire:
+    """One capability by its name."""
+    return _own(call).require("capability", call.path["capability"], param="capability", in_path=True)
+
+
+@operation("POST", "/v1/accounts/{account}/capabilities/{capability}")
+def update(call: Call) -> Wire:
+    """Requests a capability (`requested=true`) or gives it back."""
+    from fake_stripe.objects import accounts  # noqa: PLC0415 - accounts builds on this module
+
+    scope = _own(call)
+    account = accounts.account_of(call.world, call.path["account"], livemode=call.livemode)
+    wish: Any = call.params.get("requested")
+    capability = _put(scope, account["id"], call.path["capability"], requested=bool(wish))
+    accounts.refresh(call.world.platform_scope(call.livemode), account)
+    return capability
+
+
+def _own(call: Call) -> Scope:
+    return call.world.scope(call.path["account"], livemode=call.livemode)

@@ -1,0 +1,351 @@
+"""What the parameters of a PaymentIntent mean, and what Stripe refuses about them before anything is written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fake_stripe.amounts import check_amount, check_currency
+from fake_stripe.errors import ApiError, invalid, state_error
+from fake_stripe.objects import accounts, payment_method_creation, payment_methods, transfers
+from fake_stripe.objects.metadata import address, merged_metadata
+from fake_stripe.objects.registry import Call
+from fake_stripe.scope import Scope, Wire
+
+TYPES: frozenset[str] = frozenset(
+    [
+        "acss_debit",
+        "affirm",
+        "afterpay_clearpay",
+        "alipay",
+        "alma",
+        "amazon_pay",
+        "au_becs_debit",
+        "bacs_debit",
+        "bancontact",
+        "billie",
+        "blik",
+        "boleto",
+        "card",
+        "card_present",
+        "cashapp",
+        "crypto",
+        "customer_balance",
+        "eps",
+        "fpx",
+        "giropay",
+        "grabpay",
+        "ideal",
+        "interac_present",
+        "kakao_pay",
+        "klarna",
+        "konbini",
+        "kr_card",
+        "link",
+        "mb_way",
+        "mobilepay",
+        "multibanco",
+        "naver_pay",
+        "nz_bank_account",
+        "oxxo",
+        "p24",
+        "pay_by_bank",
+        "payco",
+        "paynow",
+        "paypal",
+        "pix",
+        "promptpay",
+        "revolut_pay",
+        "samsung_pay",
+        "satispay",
+        "sepa_debit",
+        "sofort",
+        "sunbit",
+        "swish",
+        "twint",
+        "us_bank_account",
+        "wechat_pay",
+        "zip",
+    ]
+)
+_FEE_WITHOUT_CONNECT = (
+    "Can only apply an application_fee_amount when the PaymentIntent is attempting a direct payment (using an OAuth key"
+    " or Stripe-Account header) or destination payment (using `transfer_data[destination]`)."
+)
+_FEE_TOO_LARGE = "Application fee amount must be less than or equal to the charge amount"
+NO_CARD_PAYMENTS = "You cannot create a charge on a connected account without the `card_payments` capability enabled."
+NO_LIVE_CHARGES = (
+    "This Connect account cannot currently make live charges. The `requirements.disabled_reason` property on the"
+    " account"
+    " will provide information about why this account is currently disabled. If you are a customer trying to make a"
+    " purchase, please contact the owner of this site. Your transaction has not been processed."
+)
+_CONFIRM_ONLY = ("error_on_requires_action", "mandate", "mandate_data", "off_session", "return_url")
+
+_OPTIONS: dict[str, Wire] = {
+    "acss_debit": {
+        "mandate_options": {"interval_description": None, "payment_schedule": None, "transaction_type": None},
+        "verification_method": "automatic",
+    },
+    "affirm": {},
+    "afterpay_clearpay": {"reference": None},
+    "amazon_pay": {"express_checkout_element_session_id": None},
+    "bancontact": {"preferred_language": "en"},
+    "card": {"installments": None, "mandate_options": None, "network": None, "request_three_d_secure": "automatic"},
+    "cashapp": {},
+    "eps": {},
+    "giropay": {},
+    "ideal": {},
+    "klarna": {"preferred_locale": None},
+    "link": {"persistent_token": None},
+    "p24": {},
+    "sepa_debit": {},
+    "us_bank_account": {
+        "mandate_options": {},
+        "transaction_purpose": "unspecified",
+        "verification_method": "automatic",
+    },
+}
+PLAIN = (
+    "description", "on_behalf_of", "receipt_email", "setup_future_usage", "statement_descriptor",
+    "statement_descriptor_suffix", "transfer_group",
+)  # fmt: skip
+
+
+def build(call: Call) -> Wire:
+    """A PaymentIntent as its create parameters describe it, checked, not yet stored and without PaymentMethod.
+
+    Raises:
+        ApiError: what facts §2.3 lists: amounts, currencies, fees, types, customers and destinations that do not work.
+    """
+    scope, params = call.scope, call.params
+    currency = check_currency(params["currency"])
+    check_amount(params["amount"], currency)
+    check_references(scope, params)
+    check_fee(scope, params, amount=params["amount"], transfer_data=params.get("transfer_data") or None)
+    check_account(scope)
+    automatic = _automatic(call)
+    types = _types(call, currency, automatic)
+    intent_id = scope.new_id("pi")
+    intent: Wire = {
+        "id": intent_id,
+        "object": "payment_intent",
+        "allowed_payment_method_types": None,
+        "amount": params["amount"],
+        "amount_capturable": 0,
+        "amount_details": {"tip": {}, **(params.get("amount_details") or {})},
+        "amount_received": 0,
+        "application": None if scope.is_platform else scope.world.application,
+        "application_fee_amount": params.get("application_fee_amount"),
+        "automatic_payment_methods": automatic,
+        "canceled_at": None,
+        "cancellation_reason": None,
+        "capture_method": params.get("capture_method") or _capture_method(call),
+        "client_secret": f"{intent_id}_secret_{scope.world.ids.text(25)}",
+        "confirmation_method": params.get("confirmation_method") or "automatic",
+        "created": call.now,
+        "currency": currency,
+        "customer": params.get("customer") or None,
+        "customer_account": params.get("customer_account") or None,
+        "excluded_payment_method_types": params.get("excluded_payment_method_types") or None,
+        "last_payment_error": None,
+        "latest_charge": None,
+        "livemode": call.livemode,
+        "managed_payments": {"enabled": False},
+        "metadata": merged_metadata({}, params.get("metadata")),
+        "next_action": None,
+        "payment_method": None,
+        "payment_method_configuration_details": _configuration(scope) if automatic else None,
+        "payment_method_options": options(types, params.get("payment_method_options"), currency),
+        "payment_method_types": types,
+        "processing": None,
+        "review": None,
+        "shared_payment_granted_token": None,
+        "shipping": shipping(params.get("shipping")),
+        "source": None,
+        "status": "requires_payment_method",
+        "transfer_data": _transfer_data(params.get("transfer_data")),
+    }
+    return intent | {name: params.get(name) or None for name in PLAIN}
+
+
+def _transfer_data(given: Any) -> Wire | None:
+    if not isinstance(given, dict):
+        return None
+    return {name: given[name] for name in ("amount", "destination") if name in given}
+
+
+def _capture_method(call: Call) -> str:
+    """docs.stripe.com/upgrades, 2024-04-10."""
+    return "automatic_async" if call.version >= "2024-04-10" else "automatic"
+
+
+def _automatic(call: Call) -> Wire | None:
+    """`automatic_payment_methods`: as asked, and on by default since 2023-08-16 (facts §2.3)."""
+    params = call.params
+    given, types = params.get("automatic_payment_methods"), params.get("payment_method_types")
+    if isinstance(given, dict):
+        enabled = bool(given.get("enabled"))
+        if enabled and types:
+            text = "You may only specify one of these parameters: automatic_payment_methods, payment_method_types."
+            raise invalid(text, code="parameters_exclusive")
+        return {"allow_redirects": given.get("allow_redirects") or "always", "enabled": True} if enabled else None
+    if types or call.version < "2023-08-16":
+        return None
+    if not call.pinned and params.get("confirm") and not params.get("return_url"):
+        # Whoever confirms like this without naming a version relies on the older default.
+        return None
+    return {"allow_redirects": "always", "enabled": True}
+
+
+def _types(call: Call, currency: str, automatic: Wire | None) -> list[str]:
+    asked = call.params.get("payment_method_types")
+    if asked:
+        return check_types(call.scope, list(asked))
+    if automatic is None:
+        return ["card"]
+    return ["card", "cashapp", "link", "us_bank_account"] if currency == "usd" else ["card", "link"]
+
+
+def check_types(scope: Scope, types: list[str]) -> list[str]:
+    """The types, or `payment_intent_invalid_parameter` for one that this account cannot take (facts §2.3)."""
+    enforced = scope.world.policy(scope.account_id).capabilities == "enforced"
+    active = _active(scope) if enforced and not scope.is_platform else None
+    for type_ in types:
+        if type_ not in TYPES or (active is not None and _capability(type_) not in active):
+            raise invalid(
+                f'The payment method type "{type_}" is invalid. Please ensure the provided type is activated in your'
+                " dashboard (https://dashboard.stripe.com/account/payments/settings) and your account is enabled for"
+                " any"
+                " preview features that you are trying to use. See"
+                " https://stripe.com/docs/payments/payment-methods/integration-options for supported payment method,"
+                " currency, and country combinations.",
+                code="payment_intent_invalid_parameter",
+                param="payment_method_types",
+            )
+    return types
+
+
+def _capability(type_: str) -> str:
+    return "us_bank_account_ach_payments" if type_ == "us_bank_account" else f"{type_}_payments"
+
+
+def _active(scope: Scope) -> set[str]:
+    account = accounts.account_of(scope.world, scope.account_id, livemode=scope.livemode)
+    return {name for name, status in account["capabilities"].items() if status == "active"}
+
+
+def check_account(scope: Scope) -> None:
+    """Refuses a charge on a connected account that is not ready, where the policy enforces it (facts §2.9)."""
+    if scope.is_platform or scope.world.policy(scope.account_id).capabilities != "enforced":
+        return
+    account = accounts.account_of(scope.world, scope.account_id, livemode=scope.livemode)
+    if scope.livemode and not account["charges_enabled"]:
+        raise state_error(NO_LIVE_CHARGES, code=None)
+    if account["type"] != "standard" and "card_payments" not in _active(scope):
+        raise state_error(NO_CARD_PAYMENTS, code=None)
+    if account["type"] == "standard" and not account["charges_enabled"]:
+        raise state_error(NO_CARD_PAYMENTS, code=None)
+
+
+def check_references(scope: Scope, params: Wire) -> None:
+    """Raises for a customer, destination or business of record that does not exist."""
+    if params.get("customer"):
+        scope.require("customer", params["customer"], param="customer")
+    destination = (params.get("transfer_data") or {}).get("destination")
+    if destination:
+        transfers.require_destination(scope, destination, param="transfer_data[destination]")
+    if params.get("on_behalf_of"):
+        name = params["on_behalf_of"]
+        if not scope.world.reaches(name):
+            raise invalid(f"No such account: '{name}'", code="resource_missing", param="on_behalf_of")
+
+
+def check_fee(scope: Scope, params: Wire, *, amount: int, transfer_data: Any) -> None:
+    """Raises for an application fee without Connect, or above the amount (facts §2.3)."""
+    fee = params.get("application_fee_amount")
+    if fee in (None, ""):
+        return
+    if scope.is_platform and not (transfer_data or {}).get("destination"):
+        raise invalid(_FEE_WITHOUT_CONNECT, code="parameter_missing", param="application_fee_amount")
+    if fee > amount:
+        raise invalid(_FEE_TOO_LARGE, param="application_fee_amount")
+
+
+def check_confirm_only(params: Wire) -> None:
+    """Raises for parameters that belong to a confirmation; `off_session=false` alone passes, as recorded."""
+    for name in _CONFIRM_ONLY:
+        if params.get(name) not in (None, "", False):
+            text = (
+                f"The parameter `{name}` cannot be passed when creating a PaymentIntent unless `confirm` is set to"
+                " true."
+            )
+            raise invalid(text, param=name)
+
+
+def _configuration(scope: Scope) -> Wire:
+    state = scope.hidden("payment_method_configuration")
+    if "id" not in state:
+        state["id"] = scope.new_id("pmc")
+    return {"id": state["id"], "parent": None}
+
+
+def options(types: list[str], given: Any, currency: str) -> Wire:
+    """`payment_method_options` with Stripe's defaults for the intent's types, and what was given merged in."""
+    result: Wire = {}
+    for type_ in types:
+        if type_ in _OPTIONS:
+            result[type_] = dict(_OPTIONS[type_])
+    if isinstance(given, dict):
+        for type_, asked in given.items():
+            if isinstance(asked, dict):
+                shown = {name: value for name, value in asked.items() if name != "cvc_token" and value != ""}
+                result[type_] = accounts.merged(result.get(type_, {}), shown)
+    if "us_bank_account" in result and currency != "usd":
+        del result["us_bank_account"]
+    return result
+
+
+def shipping(given: Any) -> Wire | None:
+    """The whole `shipping` hash from a given one."""
+    if not given:
+        return None
+    return {
+        "address": address(given.get("address") or {}) or address({"line1": ""}),
+        "carrier": given.get("carrier") or None,
+        "name": given.get("name") or None,
+        "phone": given.get("phone") or None,
+        "tracking_number": given.get("tracking_number") or None,
+    }
+
+
+def payment_method_of(call: Call, intent: Wire, *, carried: Wire | None = None) -> Wire | None:
+    """The PaymentMethod that the call names for `intent`, by id or as data; None when it names none.
+
+    `carried` is the stored intent for errors that carry it.
+
+    Raises:
+        ApiError: unknown, consumed, somebody else's (facts §2.4), or of a type that the intent does not take.
+    """
+    params = call.params
+    found: Wire | None = None
+    if params.get("payment_method"):
+        found = payment_methods.resolve_for_payment(
+            call, params["payment_method"], customer=intent["customer"], intent=carried
+        )
+    elif isinstance(params.get("payment_method_data"), dict):
+        found = payment_method_creation.from_data(call.scope, params["payment_method_data"])
+    if found is not None and found["type"] not in intent["payment_method_types"]:
+        raise _wrong_type(found, intent, carried)
+    return found
+
+
+def _wrong_type(payment_method: Wire, intent: Wire, carried: Wire | None) -> ApiError:
+    kind, allowed = payment_method["type"], ", ".join(intent["payment_method_types"])
+    text = (
+        f"The PaymentMethod provided ({kind}) is not allowed for this PaymentIntent. Please attach a PaymentMethod"
+        f" of one"
+        f" of the following types: {allowed}. Alternatively, update the allowed payment_method_types for this"
+        f' PaymentIntent to include "{kind}"'
+    )
+    extra = {"payment_intent": carried} if carried is not None else {}
+    return state_error(text, code="payment_intent_incompatible_payment_method", param="payment_method", **extra)

@@ -1,0 +1,275 @@
+"""Refunds: of charges and PaymentIntents, with the application fee and the transfer that belonged to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fake_stripe.amounts import below_one, spelt
+from fake_stripe.errors import invalid, state_error
+from fake_stripe.objects import application_fees, balance_transactions, payment_attempts, transfers
+from fake_stripe.objects.metadata import merged_metadata
+from fake_stripe.objects.registry import Call, expansion, operation
+from fake_stripe.render.lists import list_object, paginate
+from fake_stripe.scope import Scope, Wire
+from fake_stripe.world import World
+
+_LATER_SECONDS = 60
+"""How long a test refund stays pending, or pretends to have succeeded, before its end shows."""
+
+
+@operation("POST", "/v1/refunds")
+def create(call: Call) -> Wire:
+    """Refunds a charge, or the charge of a PaymentIntent, whole or in part.
+
+    Raises:
+        ApiError: the refusals of facts §2.7: already refunded, disputed, more than there is.
+    """
+    return refund(call.scope, _charge_of(call), call.params)
+
+
+@operation("POST", "/v1/charges/{charge}/refunds")
+def create_of_charge(call: Call) -> Wire:
+    """The same on the charge's own path."""
+    return refund(call.scope, call.scope.require("charge", call.path["charge"], param="id", in_path=True), call.params)
+
+
+@operation("POST", "/v1/charges/{charge}/refund")
+def create_and_show_charge(call: Call) -> Wire:
+    """The oldest form: refunds, and answers with the charge."""
+    charge = call.scope.require("charge", call.path["charge"], param="id", in_path=True)
+    refund(call.scope, charge, call.params)
+    return charge
+
+
+def _charge_of(call: Call) -> Wire:
+    scope, params = call.scope, call.params
+    named, intent_id = params.get("charge"), params.get("payment_intent")
+    if named and intent_id:
+        text = "You may only specify one of these parameters: charge, payment_intent."
+        raise invalid(text, code="parameters_exclusive")
+    if named:
+        return scope.require("charge", named, param="charge")
+    if not intent_id:
+        text = "One of the following params should be provided for this request: payment_intent or charge."
+        raise invalid(text, code="parameter_missing")
+    intent = scope.require("payment_intent", intent_id, param="payment_intent")
+    charge = scope.get("charge", intent["latest_charge"] or "")
+    if charge is None or charge["status"] == "failed":
+        text = f"This PaymentIntent ({intent_id}) does not have a successful charge to refund."
+        raise state_error(text, code="payment_intent_unexpected_state", param="payment_intent")
+    return charge
+
+
+def refund(scope: Scope, charge: Wire, params: Wire) -> Wire:
+    """Refunds `charge` of `scope` as `params` ask (amount in minor units, reason, metadata, the two return flags)."""
+    amount = _checked_amount(scope, charge, params.get("amount"))
+    if not charge["captured"]:
+        return _let_go(scope, charge, params)
+    behaviour = scope.hidden(charge["id"]).get("refund", "succeeds")
+    status = "pending" if behaviour == "pending" or charge["payment_method_details"]["type"] != "card" else "succeeded"
+    made = _build(scope, charge, amount, params, status=status)
+    if params.get("refund_application_fee"):
+        _return_fee(scope, charge, amount)
+    if params.get("reverse_transfer"):
+        reversal = _return_transfer(scope, charge, amount, made["id"])
+        scope.update(made, transfer_reversal=reversal["id"])
+    gone = charge["amount_refunded"] + amount
+    scope.update(charge, amount_refunded=gone, refunded=gone == charge["amount"])
+    scope.emit("charge.refunded", charge)
+    scope.emit("refund.created", made)
+    if status == "pending" or behaviour == "fails":
+        at = scope.world.clock.now() + _LATER_SECONDS
+        end = "failed" if behaviour == "fails" else "succeeded"
+        scope.world.schedule(at, end_refund, scope.account_id, scope.livemode, made["id"], end)
+    return made
+
+
+def _checked_amount(scope: Scope, charge: Wire, asked: Any) -> int:
+    if asked is not None and int(asked) < 1:
+        raise below_one("amount")
+    if charge["status"] == "failed":
+        text = f"Charge {charge['id']} cannot be refunded because it has not succeeded."
+        raise state_error(text, code="charge_not_refundable")
+    if charge["refunded"]:
+        raise state_error(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
+    dispute = scope.get("dispute", charge["dispute"] or "")
+    if dispute is not None and not dispute["is_charge_refundable"] and dispute["status"] != "won":
+        text = f"Charge {charge['id']} has been charged back; cannot issue a refund."
+        raise state_error(text, code="charge_disputed")
+    rest = charge["amount"] - charge["amount_refunded"]
+    amount = rest if asked is None else int(asked)
+    currency = charge["currency"]
+    if amount > charge["amount"]:
+        raise _too_much(amount, charge["amount"], currency, "charge amount")
+    if amount > rest:
+        raise _too_much(amount, rest, currency, "unrefunded amount on charge")
+    return amount
+
+
+def _too_much(amount: int, limit: int, currency: str, what: str) -> Exception:
+    text = f"Refund amount ({spelt(amount, currency)}) is greater than {what} ({spelt(limit, currency)})"
+    return state_error(text, code=None, param="amount")
+
+
+def _build(scope: Scope, charge: Wire, amount: int, params: Wire, *, status: str) -> Wire:
+    prefix = "re" if charge["id"].startswith("ch_") else "pyr"
+    refund_id = scope.new_id(prefix, like=charge["id"])
+    kind = charge["payment_method_details"]["type"]
+    transaction: str | None = None
+    if charge["captured"]:
+        transaction = balance_transactions.record(
+            scope,
+            "refund" if prefix == "re" else "payment_refund",
+            amount=-amount,
+            currency=charge["currency"],
+            source=refund_id,
+            like=charge["id"],
+            description="REFUND FOR CHARGE" + (f" ({charge['description']})" if charge["description"] else ""),
+        )["id"]
+    details: Wire = {"card": {}, "type": "card"} if kind == "card" else {kind: {}, "type": kind}
+    if kind == "card":
+        details["card"] = {
+            "reference_status": "pending",
+            "reference_type": "acquirer_reference_number",
+            "type": "refund",
+        }
+    made: Wire = {
+        "id": refund_id,
+        "object": "refund",
+        "amount": amount,
+        "balance_transaction": transaction,
+        "charge": charge["id"],
+        "created": scope.world.clock.now(),
+        "currency": charge["currency"],
+        "customer": charge["customer"],
+        "customer_account": None,
+        "destination_details": details,
+        "metadata": merged_metadata({}, params.get("metadata")),
+        "payment_intent": charge["payment_intent"],
+        "payment_method": charge["payment_method"],
+        "reason": params.get("reason") or None,
+        "receipt_number": None,
+        "source_transfer_reversal": None,
+        "status": status,
+        "transfer_reversal": None,
+    }
+    if status == "pending":
+        made["pending_reason"] = "processing"
+    return scope.insert(made)
+
+
+def _let_go(scope: Scope, charge: Wire, params: Wire) -> Wire:
+    """A refund of what was only authorised: the hold is released, its PaymentIntent canceled."""
+    made = _build(scope, charge, charge["amount"], params, status="succeeded")
+    payment_attempts.release(scope, charge)
+    scope.emit("charge.refunded", charge)
+    scope.emit("refund.created", made)
+    intent = scope.get("payment_intent", charge["payment_intent"] or "")
+    if intent is not None and intent["status"] == "requires_capture":
+        now = scope.world.clock.now()
+        scope.update(intent, status="canceled", canceled_at=now, amount_capturable=0)
+        scope.emit("payment_intent.canceled", intent)
+    return made
+
+
+def _return_fee(scope: Scope, charge: Wire, amount: int) -> None:
+    """Returns the platform's fee in proportion to the refund; the rest of it with a full refund (facts §2.7)."""
+    home = scope.world.platform_scope(scope.livemode)
+    fee = home.get("application_fee", charge["application_fee"] or "")
+    if fee is None:
+        text = f"Charge {charge['id']} has no application fee that could be refunded."
+        raise state_error(text, code=None, param="refund_application_fee")
+    rest = fee["amount"] - fee["amount_refunded"]
+    whole = charge["amount_refunded"] + amount == charge["amount"]
+    share = rest if whole else min(rest, (fee["amount"] * amount + charge["amount"] // 2) // charge["amount"])
+    if share > 0:
+        application_fees.give_back(home, fee, share)
+
+
+def _return_transfer(scope: Scope, charge: Wire, amount: int, refund_id: str) -> Wire:
+    transfer = scope.get("transfer", charge.get("transfer") or "")
+    if transfer is None:
+        text = f"Charge {charge['id']} has no transfer that could be reversed."
+        raise state_error(text, code=None, param="reverse_transfer")
+    rest = transfer["amount"] - transfer["amount_reversed"]
+    whole = charge["amount_refunded"] + amount == charge["amount"]
+    share = rest if whole else min(rest, (transfer["amount"] * amount + charge["amount"] // 2) // charge["amount"])
+    return transfers.take_back(scope, transfer, share, refund=refund_id)
+
+
+def end_refund(world: World, account_id: str, livemode: bool, refund_id: str, status: str) -> None:
+    """How a test refund ends later: a pending one succeeds, one of the refund-fail card fails (facts §6.7)."""
+    scope = world.scope(account_id, livemode)
+    made = scope.require("refund", refund_id)
+    if made["status"] in ("failed", "canceled") or made["status"] == status:
+        return
+    if status == "succeeded":
+        scope.update(made, status=status, pending_reason=None)
+    else:
+        charge = scope.require("charge", made["charge"])
+        back = balance_transactions.record(
+            scope, "refund_failure", amount=made["amount"], currency=made["currency"], source=refund_id, like=refund_id
+        )
+        scope.update(
+            made,
+            status="failed",
+            failure_reason="expired_or_canceled_card",
+            failure_balance_transaction=back["id"],
+        )
+        scope.update(charge, amount_refunded=charge["amount_refunded"] - made["amount"], refunded=False)
+        scope.emit("refund.failed", made)
+    scope.emit("charge.refund.updated", made)
+    scope.emit("refund.updated", made)
+
+
+@expansion("charge", "refunds")
+def refunds_of(scope: Scope, charge: Wire) -> Wire:
+    """The `refunds` of a charge, which appear when they are expanded: the ten newest."""
+    data = list(scope.list("refund", charge=charge["id"]))
+    url = f"/v1/charges/{charge['id']}/refunds"
+    return list_object(data[:10], url, has_more=len(data) > 10, total_count=len(data))
+
+
+@operation("GET", "/v1/refunds")
+def list_all(call: Call) -> Wire:
+    """Refunds, newest first, by `charge` and `payment_intent`."""
+    asked = {name: call.params.get(name) for name in ("charge", "payment_intent")}
+    return paginate(call, call.scope.list("refund", **asked), "/v1/refunds")
+
+
+@operation("GET", "/v1/charges/{charge}/refunds")
+def list_of_charge(call: Call) -> Wire:
+    """The refunds of one charge, newest first."""
+    charge = call.scope.require("charge", call.path["charge"], param="id", in_path=True)
+    return paginate(call, call.scope.list("refund", charge=charge["id"]), f"/v1/charges/{charge['id']}/refunds")
+
+
+@operation("GET", "/v1/charges/{charge}/refunds/{refund}")
+@operation("GET", "/v1/refunds/{refund}")
+def retrieve(call: Call) -> Wire:
+    """One refund."""
+    return call.scope.require("refund", call.path["refund"], param="id", in_path=True)
+
+
+@operation("POST", "/v1/charges/{charge}/refunds/{refund}")
+@operation("POST", "/v1/refunds/{refund}")
+def update(call: Call) -> Wire:
+    """Changes the metadata of a refund; emits refund.updated."""
+    made = retrieve(call)
+    if "metadata" in call.params:
+        previous = call.scope.update(made, metadata=merged_metadata(made["metadata"], call.params["metadata"]))
+        if previous:
+            call.scope.emit("charge.refund.updated", made, previous)
+            call.scope.emit("refund.updated", made, previous)
+    return made
+
+
+@operation("POST", "/v1/refunds/{refund}/cancel")
+def cancel(call: Call) -> Wire:
+    """Cancels a refund that waits for the customer; any other is refused."""
+    made = retrieve(call)
+    if made["status"] != "requires_action":
+        text = f"You cannot cancel this Refund because it has a status of {made['status']}."
+        raise state_error(text, code=None)
+    call.scope.update(made, status="canceled")
+    return made
