@@ -62,8 +62,8 @@ class _Rule:
 class ScriptedStripeGateway:
     """`ports.StripeGateway` that plays outcomes by method and path and keeps what was sent.
 
-    Like Stripe it stores what it did under the idempotency key, by account, and plays that again; other parameters under
-    a used key are refused. A call that no rule fits is a fault of the test.
+    Like Stripe it stores what it did under the idempotency key, by account, and plays that again; other parameters
+    under a used key are refused. A call that no rule fits is a fault of the test.
     """
 
     def __init__(self) -> None:
