@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
@@ -12,7 +12,7 @@ import grpc.aio
 SERVICE = "cloneservice.v1.CloneService"
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Handler = grpc.RpcMethodHandler[Any, Any]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Guard = Callable[[str, Any, Context], AbstractAsyncContextManager[None]]
 """(RPC name without its service, request message, context) -> what goes around the handler."""
 
