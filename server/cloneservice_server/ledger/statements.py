@@ -1,0 +1,484 @@
+"""Every statement of the ledger, written once for both stores.
+
+A statement is written in the words SQLite and PostgreSQL share, with `$1`, `$2` ... for its own arguments and three
+marks that each store fills in its own way:
+
+- `{now}`: microseconds since the Unix epoch on the ledger's clock;
+- `{after}`: a condition that is true once the part before it has written its row (see `postgres.py`);
+- `{skip_locked}`: passes over rows that another transaction holds.
+
+A transaction is a list of `Part`s. `miss` names what it means that a part returned no row: the whole transaction is
+undone and that error raised; None when finding nothing is an answer. Hence every write ends in RETURNING.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cloneservice_server.domain import codec
+from cloneservice_server.domain.values import CloneFlow, CloneState, RequestState
+from cloneservice_server.ledger.rows import EFFECT_COLUMNS, REQUEST_COLUMNS, call_json, result_json
+from cloneservice_server.ports import (
+    ChargeFilter,
+    Claim,
+    CloneFilter,
+    EffectTaken,
+    Fenced,
+    FinishRequest,
+    LinkRequest,
+    NewEffect,
+    NewRequest,
+    Page,
+    PutCharge,
+    PutClone,
+    PutConnectedCustomer,
+    PutPlatformCustomer,
+    SettleEffect,
+    VoidEffect,
+    Write,
+)
+
+Miss = type[Fenced] | type[EffectTaken]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One statement of a transaction. `touches` names the row it writes, if any."""
+
+    sql: str
+    args: tuple[Any, ...] = ()
+    miss: Miss | None = None
+    touches: tuple[str, str] | None = None
+
+
+_REQUEST = ", ".join(REQUEST_COLUMNS)
+_EFFECT = ", ".join(EFFECT_COLUMNS)
+
+# ------------------------------------------------------------------------------------------------------- requests
+
+_INSERT_REQUEST = f"""
+INSERT INTO request (request_id, method, request_hash, command, state, fence, owner, lease_until_us, caller,
+    create_time_us, update_time_us, last_write)
+SELECT $1, $2, $3, $4, 'running', 1, $5, {{now}} + CAST($6 AS bigint), $7, {{now}}, {{now}}, $8 WHERE {{after}}
+ON CONFLICT (request_id) DO NOTHING
+RETURNING {_REQUEST}"""
+
+_SELECT_REQUEST = f"SELECT {_REQUEST}, last_write FROM request WHERE request_id = $1"  # noqa: S608 - column names only
+
+_TAKEN = f"""
+SET state = 'running', fence = fence + 1, attempts = attempts + 1, owner = $1,
+    lease_until_us = {{now}} + CAST($2 AS bigint), update_time_us = {{now}}, last_write = $3
+WHERE %s
+RETURNING {_REQUEST}"""
+
+_CLAIM_REQUEST = "UPDATE request" + _TAKEN % (
+    "request_id = $4 AND state IN ('running', 'parked', 'indeterminate') AND lease_until_us <= {now}"
+)
+
+_IS_DUE = """request_id IN (
+    SELECT request_id FROM request
+    WHERE (state = 'running' AND lease_until_us <= {now}) OR (state = 'indeterminate' AND retry_time_us <= {now})
+    ORDER BY create_time_us LIMIT $4 {skip_locked})"""
+_CLAIM_DUE = "UPDATE request" + _TAKEN % _IS_DUE
+
+_CLAIMED_BY_WRITE = f"""
+SELECT {_REQUEST} FROM request WHERE state = 'running' AND owner = $1 AND last_write = $2"""  # noqa: S608 - column names only
+
+_RENEW = """
+UPDATE request SET lease_until_us = {now} + CAST($1 AS bigint)
+WHERE request_id = $2 AND fence = $3 AND owner = $4 AND state = 'running'
+RETURNING request_id"""
+
+_RELEASE_ALL = (
+    "UPDATE request SET lease_until_us = 0 WHERE state = 'running' AND lease_until_us > 0 RETURNING request_id"
+)
+
+_HOLDS = "SELECT request_id FROM request WHERE request_id = $1 AND fence = $2 AND owner = $3"
+
+
+def lease_us(lease_s: float) -> int:
+    """A lease in whole microseconds."""
+    return round(lease_s * 1_000_000)
+
+
+def insert_request(new: NewRequest, owner: str, lease_s: float, token: str) -> Part:
+    """Returns the new row, or none when the request_id exists."""
+    args = (
+        new.request_id,
+        new.method,
+        new.request_hash,
+        new.command,
+        owner,
+        lease_us(lease_s),
+        new.caller,
+        token,
+    )
+    return Part(_INSERT_REQUEST, args)
+
+
+def select_request(request_id: str) -> Part:
+    """The row, with `last_write`."""
+    return Part(_SELECT_REQUEST, (request_id,))
+
+
+def claim_request(request_id: str, owner: str, lease_s: float, token: str) -> Part:
+    """Take over one request."""
+    return Part(_CLAIM_REQUEST, (owner, lease_us(lease_s), token, request_id))
+
+
+def claim_due(owner: str, lease_s: float, limit: int, token: str) -> Part:
+    """Take over requests whose owner is gone, oldest first."""
+    return Part(_CLAIM_DUE, (owner, lease_us(lease_s), token, limit))
+
+
+def claimed_by(owner: str, token: str) -> Part:
+    """What a claim of ours took, when its answer was lost."""
+    return Part(_CLAIMED_BY_WRITE, (owner, token))
+
+
+def release_all() -> Part:
+    """End every lease: for a store that one process has to itself, whose earlier owner is therefore dead."""
+    return Part(_RELEASE_ALL)
+
+
+def renew(owner: str, claim: Claim, lease_s: float) -> Part:
+    """Renew one lease."""
+    return Part(_RENEW, (lease_us(lease_s), claim.request_id, claim.fence, owner))
+
+
+def holds(owner: str, claim: Claim) -> Part:
+    """Whether nobody else has claimed the request since."""
+    return Part(_HOLDS, (claim.request_id, claim.fence, owner))
+
+
+# --------------------------------------------------------------------------------- the writes of a claimed request
+
+# `last_write` lets a writer whose connection broke learn whether its transaction had been committed.
+_GUARD = """
+UPDATE request SET last_write = $3, update_time_us = {now}
+WHERE request_id = $1 AND fence = $2 AND state = 'running' AND {after}
+RETURNING request_id"""
+
+_LINK = """
+UPDATE request SET last_write = $3, update_time_us = {now},
+    clone_id = COALESCE(NULLIF($4, ''), clone_id), charge_id = COALESCE(NULLIF($5, ''), charge_id)
+WHERE request_id = $1 AND fence = $2 AND state = 'running' AND {after}
+RETURNING request_id"""
+
+_FINISH = """
+UPDATE request SET last_write = $3, update_time_us = {now},
+    clone_id = COALESCE(NULLIF($4, ''), clone_id), charge_id = COALESCE(NULLIF($5, ''), charge_id),
+    batch_id = COALESCE(NULLIF($6, ''), batch_id), state = $7, result = $8, error = $9, lease_until_us = 0,
+    retry_time_us = CASE WHEN $7 = 'indeterminate' THEN {now} + CAST($10 AS bigint) ELSE 0 END,
+    command = COALESCE(NULLIF($11, ''), command)
+WHERE request_id = $1 AND fence = $2 AND state = 'running' AND {after}
+RETURNING request_id"""
+
+_COMMITTED = "SELECT request_id FROM request WHERE request_id = $1 AND last_write = $2"
+
+
+def guard(claim: Claim, writes: Sequence[Write], token: str) -> Part:
+    """The first part of a run's transaction: writes the request's own row, and so proves the claim."""
+    link = LinkRequest()
+    finish: FinishRequest | None = None
+    for write in writes:
+        if isinstance(write, LinkRequest):
+            link = LinkRequest(write.clone_id or link.clone_id, write.charge_id or link.charge_id)
+        elif isinstance(write, FinishRequest):
+            finish = write
+    key = (claim.request_id, claim.fence, token)
+    touches = ("request", claim.request_id)
+    if finish is None:
+        if link == LinkRequest():
+            return Part(_GUARD, key, Fenced, touches)
+        return Part(_LINK, (*key, link.clone_id, link.charge_id), Fenced, touches)
+    if finish.state is RequestState.RUNNING:
+        raise ValueError("a request is not finished by the state RUNNING")
+    args = (
+        *key,
+        finish.clone_id or link.clone_id,
+        finish.charge_id or link.charge_id,
+        finish.batch_id,
+        finish.state.value,
+        finish.result,
+        finish.error,
+        finish.retry_after_us,
+        finish.scrubbed_command,
+    )
+    return Part(_FINISH, args, Fenced, touches)
+
+
+def committed(claim: Claim, token: str) -> Part:
+    """Whether the transaction that bore `token` is the request's last one."""
+    return Part(_COMMITTED, (claim.request_id, token))
+
+
+# -------------------------------------------------------------------------------------------------------- effects
+
+_INTEND = f"""
+INSERT INTO effect (effect_id, kind, epoch, state, call, request_id, intent_time_us)
+SELECT $1, $2, 0, 'intent', $3, $4, {{now}} WHERE {{after}}
+ON CONFLICT (effect_id) DO UPDATE SET kind = excluded.kind, state = 'intent', call = excluded.call,
+    request_id = excluded.request_id, intent_time_us = excluded.intent_time_us
+WHERE effect.state = 'void'
+RETURNING {_EFFECT}"""
+
+_SELECT_EFFECT = f"SELECT {_EFFECT} FROM effect WHERE effect_id = $1"  # noqa: S608 - column names only
+
+_SETTLE = """
+UPDATE effect SET state = 'done', stripe_id = $3, result = $4, call = COALESCE(NULLIF($5, ''), call),
+    settle_time_us = {now}
+WHERE effect_id = $1 AND epoch = $2 AND state = 'intent' AND {after}
+RETURNING effect_id"""
+
+_VOID = """
+UPDATE effect SET state = 'void', epoch = epoch + 1, error = $3, settle_time_us = {now}
+WHERE effect_id = $1 AND epoch = $2 AND state = 'intent' AND {after}
+RETURNING effect_id"""
+
+
+def intend(effect: NewEffect, request_id: str) -> Part:
+    """Record the intent; returns the row if this call made it the one to send, and none if another stands."""
+    args = (effect.effect_id, effect.kind, call_json(effect.call), request_id)
+    return Part(_INTEND, args, None, ("effect", effect.effect_id))
+
+
+def select_effect(effect_id: str) -> Part:
+    """One effect."""
+    return Part(_SELECT_EFFECT, (effect_id,))
+
+
+_INTENDED = f"""
+SELECT {_EFFECT} FROM effect
+WHERE effect_id = $1 AND EXISTS (SELECT 1 FROM request WHERE request_id = $2 AND last_write = $3)"""  # noqa: S608 - column names only
+
+
+def intended(effect: NewEffect, claim: Claim, token: str) -> Part:
+    """The effect, if the transaction that bore `token` is the request's last one."""
+    return Part(_INTENDED, (effect.effect_id, claim.request_id, token))
+
+
+def _settle(write: SettleEffect) -> Part:
+    call = "" if write.scrubbed is None else call_json(write.scrubbed)
+    args = (write.effect_id, write.epoch, write.stripe_id, result_json(write.result), call)
+    return Part(_SETTLE, args, EffectTaken, ("effect", write.effect_id))
+
+
+def _void(write: VoidEffect) -> Part:
+    return Part(_VOID, (write.effect_id, write.epoch, write.error), EffectTaken, ("effect", write.effect_id))
+
+
+# -------------------------------------------------------------------------------------------------------- lineage
+
+# Version 1 is the first row (another of that id is somebody else's); later versions replace their predecessor.
+_INSERT_CLONE = """
+INSERT INTO clone (clone_id, version, state, reusable, body, platform_customer_id, platform_payment_method_id,
+    connected_account_id, flow, create_time_us)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 WHERE {after}
+ON CONFLICT (clone_id) DO NOTHING
+RETURNING clone_id"""
+
+_UPDATE_CLONE = """
+UPDATE clone SET version = $2, state = $3, reusable = $4, body = $5, platform_customer_id = $6,
+    platform_payment_method_id = $7, connected_account_id = $8, flow = $9, create_time_us = $10
+WHERE clone_id = $1 AND version = CAST($2 AS bigint) - 1 AND {after}
+RETURNING clone_id"""
+
+_INSERT_CHARGE = """
+INSERT INTO charge (charge_id, version, state, body, clone_id, platform_customer_id, connected_account_id, request_id,
+    stripe_payment_intent_id, create_time_us)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 WHERE {after}
+ON CONFLICT (charge_id) DO NOTHING
+RETURNING charge_id"""
+
+_UPDATE_CHARGE = """
+UPDATE charge SET version = $2, state = $3, body = $4, clone_id = $5, platform_customer_id = $6,
+    connected_account_id = $7, request_id = $8, stripe_payment_intent_id = $9, create_time_us = $10
+WHERE charge_id = $1 AND version = CAST($2 AS bigint) - 1 AND {after}
+RETURNING charge_id"""
+
+_PUT_PLATFORM_CUSTOMER = """
+INSERT INTO platform_customer (platform_customer_id, external_reference, body)
+SELECT $1, $2, $3 WHERE {after}
+ON CONFLICT (platform_customer_id) DO UPDATE SET external_reference = excluded.external_reference, body = excluded.body
+RETURNING platform_customer_id"""
+
+_PUT_CONNECTED_CUSTOMER = """
+INSERT INTO connected_customer (connected_account_id, platform_customer_id, connected_customer_id, body)
+SELECT $1, $2, $3, $4 WHERE {after}
+ON CONFLICT (connected_account_id, platform_customer_id)
+DO UPDATE SET connected_customer_id = excluded.connected_customer_id, body = excluded.body
+RETURNING connected_customer_id"""
+
+
+def _put_clone(write: PutClone) -> Part:
+    clone = write.clone
+    args = (
+        clone.clone_id,
+        clone.version,
+        clone.state.value,
+        clone.reusable,
+        codec.dumps(clone),
+        clone.platform_customer_id,
+        clone.platform_payment_method_id,
+        clone.connected_account_id,
+        clone.flow.value,
+        clone.create_time_us,
+    )
+    sql = _UPDATE_CLONE if clone.version > 1 else _INSERT_CLONE
+    return Part(sql, args, EffectTaken, ("clone", clone.clone_id))
+
+
+def _put_charge(write: PutCharge) -> Part:
+    charge = write.charge
+    args = (
+        charge.charge_id,
+        charge.version,
+        charge.state.value,
+        codec.dumps(charge),
+        charge.clone_id,
+        charge.platform_customer_id,
+        charge.connected_account_id,
+        charge.request_id,
+        charge.stripe_payment_intent_id,
+        charge.create_time_us,
+    )
+    sql = _UPDATE_CHARGE if charge.version > 1 else _INSERT_CHARGE
+    return Part(sql, args, EffectTaken, ("charge", charge.charge_id))
+
+
+def _put_platform_customer(write: PutPlatformCustomer) -> Part:
+    customer = write.customer
+    args = (customer.platform_customer_id, customer.external_reference, codec.dumps(customer))
+    return Part(_PUT_PLATFORM_CUSTOMER, args, EffectTaken, ("platform_customer", customer.platform_customer_id))
+
+
+def _put_connected_customer(write: PutConnectedCustomer) -> Part:
+    customer = write.customer
+    key = (customer.connected_account_id, customer.platform_customer_id)
+    args = (*key, customer.connected_customer_id, codec.dumps(customer))
+    return Part(_PUT_CONNECTED_CUSTOMER, args, EffectTaken, ("connected_customer", " ".join(key)))
+
+
+def writes_of(writes: Sequence[Write]) -> list[Part]:
+    """The parts of all writes but LinkRequest and FinishRequest, which are the guard's; in the order given."""
+    parts = []
+    for write in writes:
+        match write:
+            case SettleEffect():
+                parts.append(_settle(write))
+            case VoidEffect():
+                parts.append(_void(write))
+            case PutClone():
+                parts.append(_put_clone(write))
+            case PutCharge():
+                parts.append(_put_charge(write))
+            case PutPlatformCustomer():
+                parts.append(_put_platform_customer(write))
+            case PutConnectedCustomer():
+                parts.append(_put_connected_customer(write))
+            case LinkRequest() | FinishRequest():
+                pass
+    return parts
+
+
+# ---------------------------------------------------------------------------------------------------------- reads
+
+
+def select_clone(clone_id: str) -> Part:
+    """One clone."""
+    return Part("SELECT body FROM clone WHERE clone_id = $1", (clone_id,))
+
+
+def select_reusable_clone(connected_account_id: str, platform_payment_method_id: str, flow: CloneFlow) -> Part:
+    """The one reusable clone."""
+    sql = """
+SELECT body FROM clone
+WHERE connected_account_id = $1 AND platform_payment_method_id = $2 AND flow = $3 AND reusable"""
+    return Part(sql, (connected_account_id, platform_payment_method_id, flow.value))
+
+
+def select_charge(charge_id: str) -> Part:
+    """One charge."""
+    return Part("SELECT body FROM charge WHERE charge_id = $1", (charge_id,))
+
+
+def select_connected_customer(connected_account_id: str, platform_customer_id: str) -> Part:
+    """One connected customer."""
+    sql = "SELECT body FROM connected_customer WHERE connected_account_id = $1 AND platform_customer_id = $2"
+    return Part(sql, (connected_account_id, platform_customer_id))
+
+
+def select_platform_customer(platform_customer_id: str) -> Part:
+    """One platform customer."""
+    return Part("SELECT body FROM platform_customer WHERE platform_customer_id = $1", (platform_customer_id,))
+
+
+def list_clones(where: CloneFilter, page: Page) -> Part:
+    """Clones, newest first."""
+    columns = {
+        "platform_customer_id": where.platform_customer_id,
+        "platform_payment_method_id": where.platform_payment_method_id,
+        "connected_account_id": where.connected_account_id,
+    }
+    states = tuple(state.value for state in where.states or (state for state in CloneState if state != "erased"))
+    return _newest("clone", columns, () if len(states) == len(CloneState) else states, page)
+
+
+def list_charges(where: ChargeFilter, page: Page) -> Part:
+    """Charges, newest first."""
+    columns = {
+        "platform_customer_id": where.platform_customer_id,
+        "clone_id": where.clone_id,
+        "connected_account_id": where.connected_account_id,
+    }
+    return _newest("charge", columns, tuple(state.value for state in where.states), page)
+
+
+def _newest(table: str, columns: dict[str, str], states: tuple[str, ...], page: Page) -> Part:
+    args: list[Any] = []
+
+    def arg(value: object) -> str:
+        args.append(value)
+        return f"${len(args)}"
+
+    conditions = [f"{name} = {arg(value)}" for name, value in columns.items() if value]
+    if states:
+        conditions.append(f"state IN ({', '.join(arg(state) for state in states)})")
+    if page.before_us or page.before_id:
+        conditions.append(f"(create_time_us, {table}_id) < ({arg(page.before_us)}, {arg(page.before_id)})")
+    sql = (
+        f"SELECT body FROM {table} WHERE {' AND '.join(conditions) or 'true'} "  # noqa: S608 - names of ours, values bound
+        f"ORDER BY create_time_us DESC, {table}_id DESC LIMIT {arg(page.limit)}"
+    )
+    return Part(sql, tuple(args))
+
+
+# ----------------------------------------------------------------------------------------------------------- meta
+
+_PUT_META = """
+INSERT INTO meta (name, value) SELECT $1, $2 WHERE {after}
+ON CONFLICT (name) DO UPDATE SET value = excluded.value
+RETURNING value"""
+
+_PUT_META_ONCE = """
+INSERT INTO meta (name, value) SELECT $1, $2 WHERE {after}
+ON CONFLICT (name) DO NOTHING
+RETURNING value"""
+
+
+def put_meta(name: str, value: str) -> Part:
+    """Set one fact about the ledger itself."""
+    return Part(_PUT_META, (name, value), None, ("meta", name))
+
+
+def put_meta_once(name: str, value: str) -> Part:
+    """Set one fact if it is not set."""
+    return Part(_PUT_META_ONCE, (name, value), None, ("meta", name))
+
+
+def select_meta(name: str) -> Part:
+    """One fact about the ledger itself."""
+    return Part("SELECT value FROM meta WHERE name = $1", (name,))

@@ -1,0 +1,195 @@
+"""`ports.Ledger` over a store that can run one transaction: the part that both adapters share."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from cloneservice_server.domain.values import Charge, Clone, CloneFlow, ConnectedCustomer, PlatformCustomer
+from cloneservice_server.ledger import rows, statements
+from cloneservice_server.ledger.rows import Row
+from cloneservice_server.ledger.statements import Part
+from cloneservice_server.ports import (
+    ChargeFilter,
+    Claim,
+    CloneFilter,
+    EffectRow,
+    FinishRequest,
+    LinkRequest,
+    NewEffect,
+    NewRequest,
+    Page,
+    RequestRow,
+    Write,
+)
+
+
+class SqlLedger(ABC):
+    """A ledger in SQL. An adapter brings `open`, `aclose`, `_read` and `_write`."""
+
+    def __init__(self) -> None:
+        self._tokens = (f"{secrets.token_hex(6)}.{number}" for number in itertools.count(1))
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Connect and migrate. Raises LedgerUnavailable with the reason."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Finish queued transactions and close."""
+
+    @abstractmethod
+    async def _read(self, part: Part) -> Sequence[Row]:
+        """Run one SELECT. Raises LedgerUnavailable."""
+
+    @abstractmethod
+    async def _write(self, parts: Sequence[Part], proof: Part | None = None) -> Sequence[Row]:
+        """Run the parts as one transaction and return the last one's rows once all is durable.
+
+        Raises a part's `miss`, EffectTaken on a unique index, or LedgerUnavailable; then nothing was written as far as
+        is known. `proof` is a SELECT that finds rows when the transaction had been committed although its answer was
+        lost; its rows then stand for the last part's.
+        """
+
+    async def ping(self) -> None:
+        """Prove that a write would work. Raises LedgerUnavailable."""
+        await self._write([statements.put_meta("ping", next(self._tokens))])
+
+    async def bind(self, platform_key_fingerprint: str, *, livemode: bool) -> None:
+        """Tie an empty ledger to live or test mode, or check that it is tied to it. Raises ValueError on the other.
+
+        The fingerprint is kept for people who look for the key that last wrote here; keys rotate, so it may change.
+        """
+        mode = "live" if livemode else "test"
+        stored = await self._write([statements.put_meta_once("mode", mode)])
+        if not stored:
+            stored = await self._read(statements.select_meta("mode"))
+        if stored[0]["value"] != mode:
+            raise ValueError(f"this ledger belongs to {stored[0]['value']} mode, but the Stripe key is for {mode} mode")
+        await self._write([statements.put_meta("platform_key_fingerprint", platform_key_fingerprint)])
+
+    # -------------------------------------------------------------------------------------------------- requests
+
+    async def begin_request(self, new: NewRequest, owner: str, lease_s: float) -> tuple[RequestRow, bool]:
+        """Insert the request, RUNNING, leased to `owner`, with fence 1; or return the row that is there, and False."""
+        token = next(self._tokens)
+        insert = statements.insert_request(new, owner, lease_s, token)
+        while True:
+            if inserted := await self._write([insert]):
+                return rows.request_row(inserted[0]), True
+            if stored := await self._read(statements.select_request(new.request_id)):
+                # Our own row, when the insert was done and only its answer was lost.
+                return rows.request_row(stored[0]), stored[0]["last_write"] == token
+
+    async def get_request(self, request_id: str) -> RequestRow | None:
+        """Read one request."""
+        found = await self._read(statements.select_request(request_id))
+        return rows.request_row(found[0]) if found else None
+
+    async def claim_request(self, request_id: str, owner: str, lease_s: float) -> RequestRow | None:
+        """Take over an unfinished request whose lease has run out or was released: fence + 1. None if not to be had.
+
+        It is RUNNING from then on, whatever it was.
+        """
+        token = next(self._tokens)
+        claim = statements.claim_request(request_id, owner, lease_s, token)
+        found = await self._write([claim], statements.claimed_by(owner, token))
+        return rows.request_row(found[0]) if found else None
+
+    async def claim_due(self, owner: str, lease_s: float, limit: int) -> list[RequestRow]:
+        """Take over requests RUNNING with a lease run out, or INDETERMINATE and due, oldest first; never PARKED ones."""
+        token = next(self._tokens)
+        due = statements.claim_due(owner, lease_s, limit, token)
+        found = await self._write([due], statements.claimed_by(owner, token))
+        return sorted((rows.request_row(row) for row in found), key=lambda row: (row.create_time_us, row.request_id))
+
+    async def renew(self, owner: str, claims: Sequence[Claim], lease_s: float) -> set[str]:
+        """Renew leases; return the request_ids whose claim is lost. A request finished meanwhile is not lost."""
+        held = await asyncio.gather(*(self._renew(owner, claim, lease_s) for claim in claims))
+        return {claim.request_id for claim, is_held in zip(claims, held, strict=True) if not is_held}
+
+    async def _renew(self, owner: str, claim: Claim, lease_s: float) -> bool:
+        renewed = await self._write([statements.renew(owner, claim, lease_s)])
+        return bool(renewed or await self._read(statements.holds(owner, claim)))
+
+    # ---------------------------------------------------------------------------------------------------- writes
+
+    async def intend(self, claim: Claim, writes: Sequence[Write], effect: NewEffect) -> EffectRow:
+        """Apply `writes` and record the intent, in one transaction; return the row that now stands.
+
+        No row: inserted at epoch 0, INTENT. VOID row: becomes INTENT with this call, its epoch kept. INTENT or DONE
+        row: returned as it is (its stored call is what must be sent, not ours). Raises Fenced, EffectTaken.
+        """
+        token = next(self._tokens)
+        parts = [
+            statements.guard(claim, writes, token),
+            *statements.writes_of(writes),
+            statements.intend(effect, claim.request_id),
+        ]
+        recorded = await self._write(parts, statements.intended(effect, claim, token))
+        if not recorded:
+            recorded = await self._read(statements.select_effect(effect.effect_id))
+        return rows.effect_row(recorded[0])
+
+    async def commit(self, claim: Claim | None, writes: Sequence[Write]) -> None:
+        """Apply `writes` in one transaction. `claim` None is for writes that belong to no request.
+
+        Raises Fenced, EffectTaken; ValueError when a request's own write comes without its claim.
+        """
+        parts = statements.writes_of(writes)
+        if claim is None:
+            if any(isinstance(write, (LinkRequest, FinishRequest)) for write in writes):
+                raise ValueError("LinkRequest and FinishRequest need a claim")
+            if parts:
+                await self._write(parts)
+            return
+        token = next(self._tokens)
+        await self._write([statements.guard(claim, writes, token), *parts], statements.committed(claim, token))
+
+    # ----------------------------------------------------------------------------------------------------- reads
+
+    async def get_effect(self, effect_id: str) -> EffectRow | None:
+        """Read one effect."""
+        found = await self._read(statements.select_effect(effect_id))
+        return rows.effect_row(found[0]) if found else None
+
+    async def get_clone(self, clone_id: str) -> Clone | None:
+        """Read one clone."""
+        found = await self._read(statements.select_clone(clone_id))
+        return rows.clone(found[0]) if found else None
+
+    async def find_reusable_clone(
+        self, connected_account_id: str, platform_payment_method_id: str, flow: CloneFlow
+    ) -> Clone | None:
+        """The clone with `reusable` true, whatever its state; at most one exists."""
+        part = statements.select_reusable_clone(connected_account_id, platform_payment_method_id, flow)
+        found = await self._read(part)
+        return rows.clone(found[0]) if found else None
+
+    async def list_clones(self, where: CloneFilter, page: Page) -> list[Clone]:
+        """Newest first by (create_time_us, clone_id)."""
+        return [rows.clone(row) for row in await self._read(statements.list_clones(where, page))]
+
+    async def get_charge(self, charge_id: str) -> Charge | None:
+        """Read one charge."""
+        found = await self._read(statements.select_charge(charge_id))
+        return rows.charge(found[0]) if found else None
+
+    async def list_charges(self, where: ChargeFilter, page: Page) -> list[Charge]:
+        """Newest first by (create_time_us, charge_id)."""
+        return [rows.charge(row) for row in await self._read(statements.list_charges(where, page))]
+
+    async def get_connected_customer(
+        self, connected_account_id: str, platform_customer_id: str
+    ) -> ConnectedCustomer | None:
+        """The customer that stands for a platform customer on an account."""
+        found = await self._read(statements.select_connected_customer(connected_account_id, platform_customer_id))
+        return rows.connected_customer(found[0]) if found else None
+
+    async def get_platform_customer(self, platform_customer_id: str) -> PlatformCustomer | None:
+        """What the ledger knows of a platform customer."""
+        found = await self._read(statements.select_platform_customer(platform_customer_id))
+        return rows.platform_customer(found[0]) if found else None
