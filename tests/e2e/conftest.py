@@ -12,8 +12,8 @@ from cloneservice_server.clock import SystemClock
 from cloneservice_server.ledger import open_ledger
 from cloneservice_server.settings import Settings, load
 from cloneservice_server.stripe_gateway.gateway import SdkStripeGateway
-from fake_stripe import FakeStripe
 
+from fake_stripe import FakeStripe
 from tests.stripe_http import StripeHttp
 
 
