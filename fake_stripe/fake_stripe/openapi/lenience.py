@@ -1,0 +1,31 @@
+"""Where Stripe's server differs from its OpenAPI document, each with where it was seen.
+
+Keys are method and template. Parameter nodes are written as `build.py` writes them.
+"""
+
+from typing import Any
+
+Route = tuple[str, str]
+
+UNDOCUMENTED: dict[Route, dict[str, dict[str, Any]]] = {}
+"""Parameters that are accepted although the document does not have them."""
+
+UNSET_BY_EMPTY: dict[Route, tuple[str, ...]] = {
+    # Recorded 2020 and 2026: name= and description= on a new customer; the rest by analogy.
+    ("POST", "/v1/customers"): ("name", "email", "phone"),
+    ("POST", "/v1/customers/{customer}"): ("name", "email", "phone"),
+}
+"""Texts that an empty string unsets although the document does not say so.
+
+Beside them `description` of any operation, and the members of an `address` without required ones: shops send
+`address[line2]=` for every customer whose address has one line.
+"""
+
+LEAST: dict[Route, dict[str, int]] = {
+    # Recorded on refunds: -1 is refused with this bound.
+    ("POST", "/v1/refunds"): {"amount": 1},
+    ("POST", "/v1/charges/{charge}/refund"): {"amount": 1},
+    ("POST", "/v1/charges/{charge}/refunds"): {"amount": 1},
+    ("POST", "/v1/application_fees/{id}/refunds"): {"amount": 1},
+}
+"""Lower bounds; the document has none."""
