@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -92,11 +93,14 @@ class FakeEngine:
     crash: BaseException | None = None
     hold: Any = None
     submitted: list[Submitted] = field(default_factory=list)
+    arrivals: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
+    """One request_id for each call, for tests that wait until it is in flight."""
 
     async def submit(
         self, request_id: str, request_hash: str, command: Command, *, deadline_s: float | None = None, caller: str = ""
     ) -> FakeAnswer:
         self.submitted.append(Submitted(request_id, request_hash, command, deadline_s))
+        self.arrivals.put_nowait(request_id)
         if self.hold is not None:
             await self.hold.wait()
         if self.crash is not None:

@@ -1,0 +1,234 @@
+"""What goes around every RPC: errors become statuses, one line is logged, overload is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+
+import grpc
+import pytest
+from cloneservice.v1 import clone_service_pb2 as pb
+from cloneservice.v1 import types_pb2
+from cloneservice_server.domain import errors, results
+from cloneservice_server.log_lines import JsonLines, TextLines
+from cloneservice_server.ports import LedgerUnavailable
+from cloneservice_server.rpc.interceptors.errors import errors_interceptor
+from cloneservice_server.rpc.interceptors.limits import limits_interceptor
+from cloneservice_server.rpc.interceptors.logging import logging_interceptor
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from tests.fakes_rpc import CHARGE, REQUEST_ID, FakeAnswer, FakeEngine, FakeQueries, served
+
+CREATE_CHARGE = pb.CreateChargeRequest(
+    request_id=REQUEST_ID,
+    clone_id="cln_000001",
+    charge=pb.ChargeOptions(
+        amount=types_pb2.Money(minor_units=1099, currency_code="usd"), description="a private word", metadata={"k": "v"}
+    ),
+)
+SECRET = "sk_test_" + "a" * 24
+
+
+async def status_and_info(call):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    info = error_details_pb2.ErrorInfo()
+    status = rpc_status.from_call(caught.value)
+    assert status is not None
+    assert status.details[0].Unpack(info)
+    return status, info
+
+
+def logged(caplog):
+    return [record.fields for record in caplog.records if record.name == "cloneservice.rpc" and record.msg == "rpc"]
+
+
+@pytest.fixture(autouse=True)
+def _info(caplog):
+    caplog.set_level(logging.INFO, "cloneservice.rpc")
+
+
+async def test_an_unforeseen_error_becomes_internal_and_tells_nothing_but_its_id(caplog):
+    engine = FakeEngine(crash=RuntimeError(f"could not use {SECRET}"))
+
+    async with served(engine, None, errors_interceptor()) as stub:
+        status, info = await status_and_info(stub.CreateCharge(CREATE_CHARGE))
+
+    assert (status.code, info.reason) == (grpc.StatusCode.INTERNAL.value[0], "INTERNAL")
+    assert "could not use" not in str(status)
+    record = next(record for record in caplog.records if record.exc_info)
+    assert (record.fields, record.exc_info[0]) == (
+        {"method": "CreateCharge", "error_id": info.metadata["error_id"]},
+        RuntimeError,
+    )
+
+
+async def test_each_unforeseen_error_has_an_id_of_its_own():
+    async with served(FakeEngine(crash=KeyError("x")), None, errors_interceptor()) as stub:
+        ids = {(await status_and_info(stub.CreateCharge(CREATE_CHARGE)))[1].metadata["error_id"] for _ in range(2)}
+
+    assert len(ids) == 2
+
+
+async def test_a_ledger_that_is_away_is_unavailable_not_internal():
+    async with served(FakeEngine(crash=LedgerUnavailable("disk full")), None, errors_interceptor()) as stub:
+        status, info = await status_and_info(stub.CreateCharge(CREATE_CHARGE))
+
+    assert (status.code, info.reason) == (grpc.StatusCode.UNAVAILABLE.value[0], "LEDGER_UNAVAILABLE")
+    assert "disk full" not in str(status)
+
+
+async def test_a_cancelled_call_is_no_fault(caplog):
+    engine, ended = FakeEngine(hold=asyncio.Event()), asyncio.Event()
+
+    def clock():  # read once when the call begins and once when it ends, right before its line is written
+        if engine.submitted:
+            ended.set()
+        return 0.0
+
+    async with served(engine, None, errors_interceptor(), logging_interceptor(clock)) as stub:
+        call = stub.CreateCharge(CREATE_CHARGE)
+        await engine.arrivals.get()
+        call.cancel()
+        await ended.wait()
+
+    assert [line["code"] for line in logged(caplog)] == ["CANCELLED"]
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_one_line_says_what_was_called_and_how_it_ended(caplog):
+    times = iter([10.0, 10.25])
+
+    async with served(
+        FakeEngine(FakeAnswer(results.ChargeMade(CHARGE))), None, logging_interceptor(lambda: next(times))
+    ) as stub:
+        await stub.CreateCharge(
+            CREATE_CHARGE, metadata=(("x-request-id", "r-1"), ("authorization", f"Bearer {SECRET}"))
+        )
+
+    assert logged(caplog) == [
+        {
+            "method": "CreateCharge",
+            "code": "OK",
+            "duration_ms": 250.0,
+            "request_id": REQUEST_ID,
+            "clone_id": "cln_000001",
+            "x-request-id": "r-1",
+        }
+    ]
+
+
+async def test_a_line_about_an_error_has_its_code_and_reason_and_no_text(caplog):
+    answer = FakeAnswer(error=errors.StripeUnreachable("a private word"))
+
+    async with served(FakeEngine(answer), None, errors_interceptor(), logging_interceptor(lambda: 0.0)) as stub:
+        await status_and_info(stub.CreateCharge(CREATE_CHARGE))
+
+    (line,) = logged(caplog)
+    assert (line["code"], line["reason"]) == ("UNAVAILABLE", "STRIPE_UNREACHABLE")
+    assert "private" not in json.dumps(line)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+async def test_a_decline_is_no_warning(caplog):
+    answer = FakeAnswer(error=errors.CardDeclined("declined"))
+
+    async with served(FakeEngine(answer), None, errors_interceptor(), logging_interceptor(lambda: 0.0)) as stub:
+        await status_and_info(stub.CreateCharge(CREATE_CHARGE))
+
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+
+
+async def test_a_card_number_in_the_place_of_an_id_is_not_logged(caplog):
+    request = pb.ClonePaymentMethodRequest(
+        request_id="4000000000000077", platform_customer_id="Jenny Rosen", platform_payment_method_id="4242424242424242"
+    )
+
+    async with served(FakeEngine(), None, errors_interceptor(), logging_interceptor(lambda: 0.0)) as stub:
+        await status_and_info(stub.ClonePaymentMethod(request))
+
+    (line,) = logged(caplog)
+    assert {line[name] for name in ("request_id", "platform_customer_id", "platform_payment_method_id")} == {
+        "(malformed)"
+    }
+
+
+async def test_a_caller_cannot_forge_a_line(caplog):
+    async with served(FakeEngine(), FakeQueries(), errors_interceptor(), logging_interceptor(lambda: 0.0)) as stub:
+        await stub.ListClones(pb.ListClonesRequest(), metadata=(("traceparent", "a" * 500),))
+
+    assert len(logged(caplog)[0]["traceparent"]) == 128
+
+
+async def test_a_planned_rpc_is_logged_with_its_code(caplog):
+    async with served(FakeEngine(), None, errors_interceptor(), logging_interceptor(lambda: 0.0)) as stub:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await stub.GetCloneBatch(pb.GetCloneBatchRequest(batch_id="bat_1"))
+        with pytest.raises(grpc.aio.AioRpcError):
+            await anext(aiter(stub.WatchCloneBatch(pb.WatchCloneBatchRequest(batch_id="bat_1"))))
+
+    assert [(line["method"], line["code"]) for line in logged(caplog)] == [
+        ("GetCloneBatch", "UNIMPLEMENTED"),
+        ("WatchCloneBatch", "UNIMPLEMENTED"),
+    ]
+
+
+async def test_one_call_too_many_is_refused_and_the_place_is_free_again_afterwards():
+    engine = FakeEngine(FakeAnswer(results.ChargeMade(CHARGE)), hold=asyncio.Event())
+
+    async with served(engine, None, errors_interceptor(), limits_interceptor(2)) as stub:
+        held = [asyncio.ensure_future(stub.CreateCharge(CREATE_CHARGE)) for _ in range(2)]
+        for _ in held:
+            await engine.arrivals.get()
+        status, info = await status_and_info(stub.CreateCharge(CREATE_CHARGE))
+        engine.hold.set()
+        await asyncio.gather(*held)
+        afterwards = await stub.CreateCharge(CREATE_CHARGE)
+
+    assert (status.code, info.reason, info.metadata["concurrent_max"]) == (
+        grpc.StatusCode.RESOURCE_EXHAUSTED.value[0],
+        "SERVICE_OVERLOADED",
+        "2",
+    )
+    assert afterwards.charge.charge_id == CHARGE.charge_id
+
+
+async def test_failed_calls_free_their_place_too():
+    engine = FakeEngine(crash=RuntimeError("x"))
+
+    async with served(engine, None, errors_interceptor(), limits_interceptor(1)) as stub:
+        reasons = [(await status_and_info(stub.CreateCharge(CREATE_CHARGE)))[1].reason for _ in range(3)]
+
+    assert reasons == ["INTERNAL"] * 3
+
+
+# ----------------------------------------------------------------------------------------------------- log lines
+
+
+def record(**more):
+    made = logging.LogRecord("cloneservice.rpc", logging.INFO, "f.py", 1, "rpc", (), None)
+    made.created, made.msecs = 1_700_000_000.5, 500.0
+    made.__dict__.update(more)
+    return made
+
+
+def test_a_json_line_is_one_object():
+    line = JsonLines().format(record(fields={"code": "OK", "text": "a\nb"}))
+
+    assert "\n" not in line
+    assert json.loads(line) == {
+        "time": "2023-11-14T22:13:20.500Z",
+        "level": "info",
+        "logger": "cloneservice.rpc",
+        "message": "rpc",
+        "code": "OK",
+        "text": "a\nb",
+    }
+
+
+def test_a_text_line_has_its_fields_at_the_end():
+    line = TextLines().format(record(fields={"code": "OK"}))
+
+    assert line == "2023-11-14T22:13:20.500Z INFO    cloneservice.rpc rpc code=OK"
