@@ -243,6 +243,10 @@ class Scope:
                 self._file(buckets, obj.get(field), obj)
         return buckets
 
+    def sequence_of(self, id: str) -> int:  # noqa: A002 - Stripe's name
+        """The object's place in the order in which this world's objects were made."""
+        return self._sequence.get(id, 0)
+
     def count(self, type: str) -> int:  # noqa: A002 - Stripe's name
         """How many objects of a type there are."""
         return len(self._tables.get(type, ()))

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fake_stripe.clock import Clock, Job, Schedule
 from fake_stripe.ids import Ids, derived, platform_account
@@ -20,13 +20,6 @@ NEWEST_VERSION = "2026-08-26.dahlia"
 """The API version of the catalog, and the default version of every account."""
 
 
-class Emitted(NamedTuple):
-    """An event of the current call, with the account and mode that it belongs to."""
-
-    scope: Scope
-    event: Wire
-
-
 class World:
     """All state reachable with one API key; two worlds share nothing.
 
@@ -36,7 +29,6 @@ class World:
         current: the call that is being handled, if any.
         changes: the writes of the current call.
         outbox: the events that wait for webhook delivery.
-        collected: the last events with their account, newest last, for tests that ask instead of listening.
     """
 
     def __init__(

@@ -27,7 +27,7 @@ def paginate(call: Call, items: Iterable[Wire], url: str, *, type: str | None = 
     """The page of `items` (newest first) that `limit`, `starting_after`, `ending_before` and `created` ask for.
 
     `url` is the list's own path. A limit out of range is clamped to 1..100, as observed. Raises `resource_missing`
-    (400, its param the cursor's name) for a cursor that is not among the items; `type` words it, else the cursor's prefix.
+    (400, its param the cursor's name) for a cursor that is not among the items; `type` words it, else its prefix.
     """
     params = call.params
     after, before = params.get("starting_after"), params.get("ending_before")

@@ -1,0 +1,70 @@
+"""Control of what happens outside the API in real life: a shopper's 3DS answer, a seller's revocation."""
+
+from typing import Any
+
+from fake_stripe.control_routes import Asked, ControlError, json_response, route
+from fake_stripe.wire import Response
+
+_HTML = [("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store")]
+
+
+@route("POST", "/_fake/authentications/{intent}", outcome="succeeded | failed | canceled")
+def resolve_authentication(asked: Asked) -> Any:
+    """Answer the 3DS challenge of an intent for its shopper."""
+    from fake_stripe.objects import authentication  # noqa: PLC0415 - object modules load on first use
+
+    scope, _ = _intent(asked)
+    return authentication.resolve(scope, asked.path["intent"], asked.text("outcome", "succeeded") or "")
+
+
+@route("GET", "/_fake/authenticate/{intent}")
+def show_challenge(asked: Asked) -> Any:
+    """The challenge page of an intent, for a browser."""
+    from fake_stripe.objects import authentication  # noqa: PLC0415 - as above
+
+    scope, intent = _intent(asked)
+    query = asked.request.query.decode("latin-1")
+    page = authentication.page(scope, intent, action=f"{asked.request.path}?{query}")
+    return Response(200, list(_HTML), page.encode())
+
+
+@route("POST", "/_fake/authenticate/{intent}", outcome="succeeded | failed | canceled")
+def answer_challenge(asked: Asked) -> Any:
+    """What the buttons of the challenge page do: resolve it and send the shopper back to the return_url."""
+    from fake_stripe.objects import authentication  # noqa: PLC0415 - as above
+
+    scope, intent = _intent(asked)
+    intent = authentication.resolve(scope, intent["id"], asked.text("outcome", "succeeded") or "")
+    address = authentication.return_address(scope, intent)
+    if address is not None:
+        return Response(302, [("Location", address), ("Content-Type", "text/plain")], b"")
+    return Response(200, list(_HTML), b"<!doctype html><title>Done</title><p>Done. You can close this page.</p>")
+
+
+def _intent(asked: Asked) -> Any:
+    from fake_stripe.objects import authentication  # noqa: PLC0415 - as above
+
+    try:
+        return authentication.find(asked.world, asked.path["intent"])
+    except KeyError as missing:
+        raise ControlError(404, str(missing.args[0])) from None
+
+
+@route("POST", "/_fake/accounts", id="acct_... (made up if left out)", policy="switches of this account")
+def connect_account(asked: Asked) -> Any:
+    """Connect a fully set-up account without POST /v1/accounts."""
+    from fake_stripe.seeding import connect  # noqa: PLC0415 - only for seeding
+
+    return connect(asked.world, asked.params)
+
+
+@route("DELETE", "/_fake/accounts/{account}")
+def disconnect_account(asked: Asked) -> Any:
+    """Revoke the platform's access to an account, as its owner can: 403 account_invalid from now on."""
+    from fake_stripe.objects import accounts  # noqa: PLC0415 - object modules load on first use
+
+    account = asked.path["account"]
+    if not asked.world.reaches(account) or account == asked.world.platform:
+        raise ControlError(404, f"{account} is not connected to this platform")
+    accounts.deauthorise(asked.world, account)
+    return json_response(200, {"account": account, "connected": False})

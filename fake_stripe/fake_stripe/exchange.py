@@ -1,0 +1,374 @@
+"""One request through the double: key, account, route, faults, idempotency, validation, handler, rendering, journal."""
+
+import logging
+import re
+from typing import Any
+
+from fake_stripe.errors import API, INVALID_REQUEST, ApiError, invalid
+from fake_stripe.faults import Fault, Seen
+from fake_stripe.http import idempotency
+from fake_stripe.http.forms import decode
+from fake_stripe.http.keys import RESTRICTED_WITHOUT_CONNECT, Key, account_invalid, check_permissions, check_power
+from fake_stripe.injected import error_of, stops_at_the_door
+from fake_stripe.journal import Entry
+from fake_stripe.objects.registry import Call, handler_for
+from fake_stripe.openapi.catalog import Operation, catalog
+from fake_stripe.rates import check_rate
+from fake_stripe.render.envelope import envelope, log_url, to_json
+from fake_stripe.render.expansion import expand, tree_of
+from fake_stripe.scope import Scope
+from fake_stripe.versions import reshape
+from fake_stripe.wire import Fate, Request, Response
+from fake_stripe.world import World
+
+log = logging.getLogger("fake_stripe")
+
+_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?(;.*)?")
+_FORM = "application/x-www-form-urlencoded"
+_CONSTANT_HEADERS = [
+    ("Content-Type", "application/json"),
+    ("Cache-Control", "no-cache, no-store"),
+    ("Vary", "Origin"),
+    ("Server", "fake-stripe"),
+]
+_WITH_LEGACY_MEMBERS = ("/v1/charges", "/v1/payment_intents", "/v1/refunds")
+_FATES = {"drop_before": Fate.DROP, "commit_then_drop": Fate.DROP, "reset_mid_body": Fate.RESET}
+
+
+def refused(error: ApiError) -> Response:
+    """An answer to a request whose key opens no world: no Request-Id, no request log."""
+    return Response(error.status, list(_CONSTANT_HEADERS), to_json(envelope(error, request_log_url=None)))
+
+
+class Exchange:
+    """The state of one request on its way."""
+
+    __slots__ = (
+        "account",
+        "connect",
+        "entry",
+        "fault",
+        "idempotency_key",
+        "key",
+        "operation",
+        "path_params",
+        "request",
+        "request_id",
+        "scope",
+        "trusted",
+        "version",
+        "world",
+    )
+
+    def __init__(self, world: World, key: Key, request: Request, number: int) -> None:
+        self.world = world
+        self.key = key
+        self.request = request
+        self.request_id = "req_" + world.ids.text(14)
+        self.account = world.platform
+        self.connect = False
+        self.trusted = True
+        self.version = world.api_version
+        self.operation: Operation | None = None
+        self.path_params: dict[str, str] = {}
+        self.scope: Scope = world.platform_scope(key.livemode)
+        self.fault: Fault | None = None
+        self.idempotency_key: str | None = None
+        raw = request.body if request.method == "POST" else request.query
+        self.entry = Entry(number, world.clock.now(), request.method, request.path, raw)
+
+    # ---- the way through
+
+    def run(self) -> Response:
+        """Answer; whatever happens inside, the client gets an envelope of Stripe's shape."""
+        world = self.world
+        world.changes = []
+        world.outbox = []
+        try:
+            self._find_operation()
+            self._find_version()
+            self._find_account()
+            response = self._front() or self._answer()
+        except ApiError as error:
+            response = self._failed(error)
+        except Exception:
+            log.exception("%s %s failed inside fake_stripe", self.request.method, self.request.path)
+            world.take_back()
+            text = "fake_stripe failed to handle this request; its log has the traceback. Please report it."
+            response = self._failed(ApiError(500, API, text))
+        finally:
+            world.current = None
+        self._befall(response)
+        self._note(response)
+        return response
+
+    def _find_version(self) -> None:
+        asked = self.request.headers.get(b"stripe-version")
+        if asked is None:
+            return
+        version = asked.decode("latin-1").strip()
+        if _VERSION.fullmatch(version) is None:
+            raise invalid(f"Invalid Stripe API version: {version}")
+        self.version = version
+
+    def _find_operation(self) -> None:
+        found = catalog().match(self.request.method, self.request.path)
+        if found is not None:
+            self.operation, self.path_params = found
+            self.entry.operation = self.operation
+
+    def _find_account(self) -> None:
+        named = self.request.headers.get(b"stripe-account")
+        world = self.world
+        account = named.decode("latin-1") if named else ""
+        in_path = self.path_params.get("account")
+        if in_path is not None and self.request.path.startswith("/v1/accounts/"):
+            account = in_path
+        if not account:
+            return
+        if not world.stateless and not world.reaches(account):
+            self.trusted = False
+            raise account_invalid(self.key, account)
+        if named and self.key.kind == "rk" and self._granted() is not None and "connect" not in (self._granted() or ()):
+            raise ApiError(403, INVALID_REQUEST, RESTRICTED_WITHOUT_CONNECT)
+        self.account = account
+        self.connect = True
+        self.scope = world.scope(account, self.key.livemode)
+
+    def _granted(self) -> frozenset[str] | None:
+        return self.world.restricted.get(self.key.text)
+
+    def _front(self) -> Response | None:
+        """What stands before the idempotency layer: rate limits, and faults that keep a request from executing."""
+        world, request = self.world, self.request
+        header = request.headers.get(b"idempotency-key")
+        if header is not None and request.method != "GET":
+            self.idempotency_key = header.decode("latin-1")
+        check_rate(world, self.account, request.method, self.operation.path if self.operation else request.path)
+        if not world.has_faults:
+            return None
+        self.fault = world.faults.pick(
+            Seen(
+                request.method,
+                request.path,
+                self.account,
+                not self.connect,
+                self.idempotency_key,
+                self.entry.raw_params,
+            )
+        )
+        if self.fault is None:
+            return None
+        act = self.fault.act
+        if act.kind == "drop_before":
+            return Response(0, [], b"")
+        if act.kind == "answer":
+            return self._reply(act.status, to_json(act.body), retry=None, more=list(act.headers.items()))
+        if stops_at_the_door(act):
+            raise error_of(act, self.idempotency_key)
+        return None
+
+    def _answer(self) -> Response:
+        key = self.idempotency_key
+        if key is None or self.request.method != "POST":
+            status, body, fidelity = self._execute()
+            return self._reply(status, body, retry=None, fidelity=fidelity)
+        idempotency.check_key(key)
+        world, path = self.world, self.request.path
+        slot = (self.account, self.key.livemode, key)
+        earlier = idempotency.find(world, slot, path, self.request.body)
+        if earlier is not None:
+            return self._replay(earlier)
+        record = idempotency.Record(path, self.request.body, self.request_id, world.clock.now())
+        fidelity = ""
+        try:
+            status, body, fidelity = self._execute()
+            retry: str | None = "false"
+        except ApiError as error:
+            if not _is_kept(error):
+                raise
+            self.entry.error = error.members()
+            status, body = error.status, self._error_body(error)
+            retry = error.headers.get("Stripe-Should-Retry", None if status >= 500 else "false")
+        record.finish(status, body, retry, self.version)
+        idempotency.keep(world, slot, record)
+        response = self._reply(status, body, retry=retry, fidelity=fidelity)
+        response.release = record.release
+        return response
+
+    def _replay(self, record: idempotency.Record) -> Response:
+        self.entry.replayed = True
+        more = [("Idempotent-Replayed", "true")]
+        return self._reply(record.status, record.response, retry=record.retry, more=more, original=record.request_id)
+
+    def _execute(self) -> tuple[int, bytes, str]:
+        """Validate, run the handler, render: status, body, fidelity."""
+        operation = self.operation
+        if operation is None:
+            raise self._unknown_route()
+        params = operation.validate(self._pairs())
+        check_power(self.key, operation.method, operation.path, params)
+        if self.key.kind == "rk":
+            check_permissions(self.key, self._granted(), operation.method, operation.path, self.account)
+        expanded: list[str] = params.pop("expand", None) or []
+        tree = tree_of(expanded) if expanded else None
+        call = self._call(operation, params, expanded)
+        handler = None if self.world.stateless else handler_for(operation.method, operation.path)
+        self.world.current = call
+        try:
+            if handler is None:
+                from fake_stripe.fixtures import answer  # noqa: PLC0415 - only for operations that are not modelled
+
+                result = answer(call)
+            else:
+                result = handler(call)
+            if tree:
+                result = expand(result, tree, self.scope)
+        except ApiError as error:
+            if not error.executed:
+                self.world.take_back()
+            raise
+        old = not call.pinned or self.version < "2022-11-15"
+        if old and handler is not None and self.request.path.startswith(_WITH_LEGACY_MEMBERS):
+            from fake_stripe.objects.legacy_members import complete  # noqa: PLC0415 - payments only
+
+            result = complete(self.scope, result)
+        fault = self.fault
+        if fault is not None and fault.act.kind == "status":
+            self._fail_at_the_end(fault)
+        return 200, to_json(reshape(result, self.version)), "modelled" if handler else "fixture"
+
+    def _fail_at_the_end(self, fault: Fault) -> None:
+        if not fault.act.commit:
+            self.world.take_back()
+        raise error_of(fault.act, self.idempotency_key)
+
+    def _call(self, operation: Operation, params: dict[str, Any], expanded: list[str]) -> Call:
+        world, key = self.world, self.key
+        return Call(
+            world=world,
+            scope=self.scope,
+            platform=world.platform_scope(key.livemode),
+            params=params,
+            path=self.path_params,
+            version=self.version,
+            connect=self.connect,
+            key_kind=key.kind,
+            livemode=key.livemode,
+            operation=operation,
+            idempotency_key=self.idempotency_key,
+            request_id=self.request_id,
+            now=world.clock.now(),
+            expand=expanded,
+            url=self.request.path,
+            base_url=self.request.base_url,
+            pinned=b"stripe-version" in self.request.headers,
+        )
+
+    def _pairs(self) -> list[tuple[str, str]]:
+        request = self.request
+        pairs = decode(request.query, "") if request.query else []
+        if not request.body:
+            return pairs
+        content_type = request.headers.get(b"content-type", b"").decode("latin-1")
+        if content_type.startswith("application/json") and request.path.startswith("/v1/"):
+            raise invalid(
+                f"Invalid request (check that your POST content type is {_FORM}). If you have any questions, we can"
+                " help at https://support.stripe.com/."
+            )
+        return pairs + decode(request.body, content_type)
+
+    def _unknown_route(self) -> ApiError:
+        method, path = self.request.method, self.request.path
+        return ApiError(
+            404,
+            INVALID_REQUEST,
+            f"Unrecognized request URL ({method}: {path}). If you are trying to list objects, remove the trailing"
+            " slash. If you are trying to retrieve an object, make sure you passed a valid (non-empty) identifier in"
+            " your code. Please see https://stripe.com/docs or we can help at https://support.stripe.com/.",
+        )
+
+    # ---- answers
+
+    def _failed(self, error: ApiError) -> Response:
+        self.entry.error = error.members()
+        retry = error.headers.get("Stripe-Should-Retry")
+        body = self._error_body(error)
+        more = [(name, value) for name, value in error.headers.items() if name != "Stripe-Should-Retry"]
+        return self._reply(error.status, body, retry=retry, more=more)
+
+    def _error_body(self, error: ApiError) -> bytes:
+        url = log_url(self.world.platform, self.request_id, self.key.livemode) if self.trusted else None
+        for name, value in error.extra.items():
+            if isinstance(value, dict):
+                error.extra[name] = reshape(value, self.version)
+        return to_json(envelope(error, request_log_url=url))
+
+    def _reply(
+        self,
+        status: int,
+        body: bytes,
+        *,
+        retry: str | None,
+        more: list[tuple[str, str]] | None = None,
+        original: str | None = None,
+        fidelity: str = "",
+    ) -> Response:
+        headers = list(_CONSTANT_HEADERS)
+        if self.trusted:
+            headers.append(("Request-Id", self.request_id))
+            headers.append(("Stripe-Version", self.version))
+        if self.connect:
+            headers.append(("Stripe-Account", self.account))
+        key = self.idempotency_key
+        if key is not None and status != 401 and self.trusted:
+            headers.append(("Idempotency-Key", key))
+            if self.request.method == "POST":
+                headers.append(("Original-Request", original or self.request_id))
+                if retry is not None:
+                    headers.append(("Stripe-Should-Retry", retry))
+        elif retry == "true":
+            headers.append(("Stripe-Should-Retry", retry))
+        if more:
+            headers += more
+        if fidelity == "fixture":
+            headers.append(("Fake-Stripe-Fidelity", fidelity))
+        self.entry.fidelity = fidelity
+        return Response(status, headers, body)
+
+    def _befall(self, response: Response) -> None:
+        """Let the fault have its way with the answer, now that the work is done."""
+        fault = self.fault
+        if fault is None:
+            return
+        self.entry.fault = fault.id
+        if fault.latency is not None:
+            response.delay = fault.latency(fault.rng)
+        kind = fault.act.kind
+        if kind in _FATES:
+            response.fate = _FATES[kind]
+        elif kind == "malformed_body":
+            response.body = response.body[: max(1, len(response.body) // 2)]
+        if kind not in ("latency", "answer", "status", "lock_timeout"):
+            self.entry.fate = kind
+
+    def _note(self, response: Response) -> None:
+        world, entry = self.world, self.entry
+        entry.status = response.status
+        entry.account = self.account
+        entry.livemode = self.key.livemode
+        entry.key = self.key.masked
+        entry.version = self.version
+        entry.idempotency_key = self.idempotency_key
+        entry.request_id = self.request_id
+        if world.changes:
+            entry.note_changes(world.changes)
+        world.journal.append(entry)
+        if response.release is not None and not response.delay:
+            response.release()
+            response.release = None
+
+
+def _is_kept(error: ApiError) -> bool:
+    """Whether a failure is stored under its idempotency key: it is once the endpoint had begun to execute."""
+    return error.executed or (error.status == 500)

@@ -1,0 +1,140 @@
+"""What each call was and did: a bounded ring per world, written cheaply, explained when somebody reads it."""
+
+import difflib
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from fake_stripe.scope import Change
+
+if TYPE_CHECKING:
+    from fake_stripe.openapi.catalog import Operation
+
+_SECRET = re.compile(r"(?:^|\[)(number|cvc|cvv|client_secret|account_number|iban|id_number|ssn_last_4)\]?$")
+
+
+class Entry:
+    """One call. Kept raw: masking, decoding and suggestions are worked out on reading."""
+
+    __slots__ = (
+        "account",
+        "at",
+        "changes",
+        "error",
+        "events",
+        "fate",
+        "fault",
+        "fidelity",
+        "idempotency_key",
+        "key",
+        "livemode",
+        "method",
+        "number",
+        "operation",
+        "path",
+        "raw_params",
+        "replayed",
+        "request_id",
+        "status",
+        "version",
+    )
+
+    def __init__(self, number: int, at: int, method: str, path: str, raw_params: bytes) -> None:
+        self.number = number
+        self.at = at
+        self.method = method
+        self.path = path
+        self.raw_params = raw_params
+        self.account = ""
+        self.livemode = False
+        self.key = ""
+        self.version = ""
+        self.operation: Operation | None = None
+        self.idempotency_key: str | None = None
+        self.request_id = ""
+        self.status = 0
+        self.replayed = False
+        self.fate: str | None = None
+        self.fault: str | None = None
+        self.fidelity = ""
+        self.error: dict[str, Any] | None = None
+        self.changes: list[tuple[str, str, str, str, dict[str, tuple[Any, Any]] | None]] = []
+        self.events: list[str] = []
+
+    def note_changes(self, changes: list[Change]) -> None:
+        """Remember what the call wrote: kind, type, id, account, and before/after of changed members."""
+        for change in changes:
+            obj = change.obj
+            if obj["object"] == "event":
+                self.events.append(f"{obj['type']} {obj['id']}")
+                continue
+            diff = {name: (before, obj.get(name)) for name, before in (change.previous or {}).items()}
+            self.changes.append((change.kind, obj["object"], obj["id"], change.scope.account_id, diff or None))
+
+    @property
+    def matched(self) -> bool:
+        """Whether the path and method name an operation."""
+        return self.operation is not None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The entry as the control API shows it; card numbers, secrets and keys masked."""
+        shown: dict[str, Any] = {
+            "number": self.number,
+            "at": self.at,
+            "method": self.method,
+            "path": self.path,
+            "params": masked_params(self.raw_params),
+            "operation": self.operation.id if self.operation else None,
+            "account": self.account,
+            "livemode": self.livemode,
+            "key": self.key,
+            "version": self.version,
+            "idempotency_key": self.idempotency_key,
+            "idempotent_replayed": self.replayed,
+            "request_id": self.request_id or None,
+            "status": self.status,
+            "fidelity": self.fidelity or None,
+            "fault": self.fault,
+            "fate": self.fate,
+            "error": self.error,
+            "events": self.events,
+            "changes": [_shown_change(change) for change in self.changes],
+        }
+        if self.error and self.error.get("code") == "parameter_unknown" and self.operation:
+            pairs = parse_qsl(self.raw_params.decode("utf-8", "replace"), keep_blank_values=True)
+            shown["did_you_mean"] = self.operation.suggestions(pairs)
+        if self.operation is None and self.path.startswith("/v"):
+            shown["near_misses"] = near_misses(self.method, self.path)
+        return shown
+
+
+def _shown_change(change: tuple[str, str, str, str, dict[str, tuple[Any, Any]] | None]) -> dict[str, Any]:
+    kind, type_, id_, account, diff = change
+    shown: dict[str, Any] = {"change": kind, "object": type_, "id": id_, "account": account}
+    if diff:
+        shown["members"] = {
+            name: {"before": "***", "after": "***"} if "secret" in name else {"before": before, "after": after}
+            for name, (before, after) in diff.items()
+        }
+    return shown
+
+
+def masked_params(raw: bytes) -> dict[str, str]:
+    """Parameters by name, the values of secret ones starred (a card number keeps its last four)."""
+    pairs = parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True)
+    return {name: _masked(name, value) for name, value in pairs}
+
+
+def _masked(name: str, value: str) -> str:
+    found = _SECRET.search(name)
+    if found is None:
+        return value
+    return "****" + value[-4:] if found[1] in ("number", "account_number", "iban") and len(value) > 8 else "****"
+
+
+def near_misses(method: str, path: str) -> list[str]:
+    """The operations whose method and path come closest to a request that matched none."""
+    from fake_stripe.openapi.catalog import catalog  # noqa: PLC0415 - only for a journal entry that is being read
+
+    known = [f"{op.method} {op.path}" for op in catalog().operations()]
+    return difflib.get_close_matches(f"{method} {path}", known, n=3, cutoff=0.5)
