@@ -114,7 +114,7 @@ def _changes(call: Call, intent: Wire) -> Wire:
         _refuse_change(intent, params)
     changes: Wire = {}
     currency = check_currency(params["currency"]) if params.get("currency") else intent["currency"]
-    amount = int(params.get("amount", intent["amount"]))
+    amount = int(params["amount"] if "amount" in params else intent["amount"])
     if "amount" in params or "currency" in params:
         check_amount(amount, currency)
         changes |= {"amount": amount, "currency": currency}
