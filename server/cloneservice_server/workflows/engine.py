@@ -290,8 +290,10 @@ class Engine:
         except errors.DomainError as error:
             return await self._finish_with_error(run, command, error)
         except Drained:
-            await run.flush(FinishRequest(RequestState.RUNNING))  # released: the next process takes it up
-            return Answer(error=_unknown("The server is stopping; another takes the request up"))
+            # Due at once: the next process, or another replica, takes it up.
+            stopping = _unknown("The server is stopping; another takes the request up")
+            await run.flush(FinishRequest(RequestState.INDETERMINATE, error=errors.encode(stopping)))
+            return Answer(error=stopping)
         except (Restart, Fenced, LedgerUnavailable):
             raise
         except Exception:
