@@ -148,6 +148,7 @@ async def _serve_until_stopped(settings: Settings, shown: dict[str, str], *, as_
 
 
 def _build(settings: Settings) -> App:
+    environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC's core would write its own line beside ours; read at import
     # Each of these costs more to import than the rest together; `version` and a bad flag answer without them.
     from cloneservice_server.app import build_app  # noqa: PLC0415
     from cloneservice_server.clock import SystemClock  # noqa: PLC0415

@@ -1,0 +1,158 @@
+"""A server as a whole: what it reports while it starts, serves and stops, and what it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from contextlib import asynccontextmanager
+
+import grpc
+import pytest
+from cloneservice.v1 import clone_service_pb2 as pb
+from cloneservice.v1.clone_service_pb2_grpc import CloneServiceStub
+from cloneservice_server.app import App, PortTaken, build_app
+from cloneservice_server.clock import SystemClock
+from cloneservice_server.ledger import open_ledger
+from cloneservice_server.ports import LedgerUnavailable
+from cloneservice_server.settings import load
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+SERVICE = "cloneservice.v1.CloneService"
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class ClosingGateway:
+    """A gateway that is only ever closed."""
+
+    closed = False
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+def app_with(ledger_url="sqlite://:memory:", **flags) -> App:
+    settings = load({"listen": "127.0.0.1:0", "ledger": ledger_url, **flags}, {"STRIPE_API_KEY": "sk_test_1"})
+    clock = SystemClock()
+    return build_app(settings, gateway=ClosingGateway(), ledger=open_ledger(settings.ledger, clock), clock=clock)
+
+
+@asynccontextmanager
+async def started(**flags):
+    app = app_with(**flags)
+    await app.start()
+    try:
+        async with grpc.aio.insecure_channel(str(app.address)) as channel:
+            yield app, channel
+    finally:
+        await app.stop(0)
+
+
+async def health(channel, name=""):
+    answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=name))
+    return answer.status
+
+
+async def test_a_started_server_serves_under_both_health_names():
+    async with started() as (_, channel):
+        assert [await health(channel), await health(channel, SERVICE)] == [SERVING, SERVING]
+
+
+async def test_a_stopping_server_says_not_serving_before_it_takes_no_more_calls():
+    async with started() as (app, channel):
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=SERVICE))
+        states = [(await watch.read()).status]
+        stopping = asyncio.ensure_future(app.stop(5))
+        states.append((await watch.read()).status)
+        watch.cancel()
+        await stopping
+
+    assert states == [SERVING, NOT_SERVING]
+
+
+async def test_stopping_closes_the_gateway_and_ends_the_wait():
+    app = app_with()
+    await app.start()
+    waiting = asyncio.ensure_future(app.wait())
+    await app.stop(0)
+    await waiting
+
+    assert app.gateway.closed
+
+
+async def test_stopping_twice_is_harmless():
+    app = app_with()
+    await app.start()
+
+    await asyncio.gather(app.stop(0), app.stop(0))
+
+
+async def test_a_taken_port_is_an_error_that_names_it_and_the_ledger_stays_untouched(tmp_path):
+    async with started() as (app, _):
+        second = app_with(f"sqlite:///{tmp_path}/second.db", listen=str(app.address))
+        with pytest.raises(PortTaken, match=str(app.port)):
+            await second.start()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_start_that_fails_closes_what_it_was_given(tmp_path):
+    app = app_with(f"sqlite:///{tmp_path}/no/such/folder/ledger.db")
+
+    with pytest.raises(LedgerUnavailable):
+        await app.start()
+
+    assert app.gateway.closed
+
+
+async def test_a_ledger_of_test_mode_is_refused_in_live_mode(tmp_path):
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    async with started(ledger_url=url):
+        pass
+    app = app_with(url)
+    app.settings = dataclasses.replace(app.settings, stripe_api_key="sk_" + "live_1")
+
+    with pytest.raises(ValueError, match="test"):
+        await app.start()
+
+
+async def services_by_reflection(channel):
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    call = stub.ServerReflectionInfo()
+    await call.write(reflection_pb2.ServerReflectionRequest(list_services=""))
+    answer = await call.read()
+    await call.done_writing()
+    return {service.name for service in answer.list_services_response.service}
+
+
+async def test_reflection_names_the_service():
+    async with started() as (_, channel):
+        assert SERVICE in await services_by_reflection(channel)
+
+
+async def test_reflection_can_be_turned_off():
+    async with started(reflection=False) as (_, channel):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await services_by_reflection(channel)
+
+    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_a_request_beyond_four_mebibytes_is_refused():
+    async with started() as (_, channel):
+        request = pb.HandleStripeEventRequest(payload=b"x" * (4 * 1024 * 1024 + 1), signature="t=1")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await CloneServiceStub(channel).HandleStripeEvent(request)
+
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_the_whole_server_answers_from_its_ledger():
+    async with started() as (_, channel):
+        stub = CloneServiceStub(channel)
+        listed = await stub.ListClones(pb.ListClonesRequest(platform_customer_id="cus_1"))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.GetClone(pb.GetCloneRequest(clone_id="cln_1"))
+
+    assert (list(listed.clones), caught.value.code()) == ([], grpc.StatusCode.NOT_FOUND)
