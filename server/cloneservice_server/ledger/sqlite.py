@@ -65,8 +65,12 @@ class SqliteLedger(SqlLedger):
             self._release_lock()
             raise LedgerUnavailable(f"cannot open the ledger {self.path}: {error}") from error
         self._open = True
-        # The lock on the file says that whoever held these leases is gone: its requests need not wait for them to run out.
-        await self._write([statements.release_all()])
+        try:
+            # We hold the file's lock, so whoever held these leases is gone: nothing need wait for them to run out.
+            await self._write([statements.release_all()])
+        except LedgerUnavailable:
+            await self.aclose()
+            raise
 
     async def aclose(self) -> None:
         """Finish queued transactions, checkpoint and close."""

@@ -77,11 +77,13 @@ _CLAIM_REQUEST = "UPDATE request" + _TAKEN % (
     "request_id = $4 AND state IN ('running', 'parked', 'indeterminate') AND lease_until_us <= {now}"
 )
 
-_IS_DUE = """request_id IN (
+_DUE = """
+WITH due AS (
     SELECT request_id FROM request
     WHERE (state = 'running' AND lease_until_us <= {now}) OR (state = 'indeterminate' AND retry_time_us <= {now})
-    ORDER BY create_time_us LIMIT $4 {skip_locked})"""
-_CLAIM_DUE = "UPDATE request" + _TAKEN % _IS_DUE
+    ORDER BY create_time_us LIMIT $4 {skip_locked})
+UPDATE request"""
+_CLAIM_DUE = _DUE + _TAKEN % "request_id IN (SELECT request_id FROM due)"  # noqa: S608 - text of ours, values bound
 
 _CLAIMED_BY_WRITE = f"""
 SELECT {_REQUEST} FROM request WHERE state = 'running' AND owner = $1 AND last_write = $2"""  # noqa: S608 - column names only
@@ -414,6 +416,13 @@ def select_connected_customer(connected_account_id: str, platform_customer_id: s
 def select_platform_customer(platform_customer_id: str) -> Part:
     """One platform customer."""
     return Part("SELECT body FROM platform_customer WHERE platform_customer_id = $1", (platform_customer_id,))
+
+
+def select_platform_customer_by_reference(external_reference: str) -> Part:
+    """The platform customer with a reference."""
+    # The second condition lets the planner use the index, which is of set references only.
+    sql = "SELECT body FROM platform_customer WHERE external_reference = $1 AND external_reference <> ''"
+    return Part(sql, (external_reference,))
 
 
 def list_clones(where: CloneFilter, page: Page) -> Part:

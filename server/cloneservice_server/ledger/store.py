@@ -100,7 +100,7 @@ class SqlLedger(ABC):
         return rows.request_row(found[0]) if found else None
 
     async def claim_due(self, owner: str, lease_s: float, limit: int) -> list[RequestRow]:
-        """Take over requests RUNNING with a lease run out, or INDETERMINATE and due, oldest first; never PARKED ones."""
+        """Take over requests RUNNING with a lease run out, or INDETERMINATE and due, oldest first; not PARKED ones."""
         token = next(self._tokens)
         due = statements.claim_due(owner, lease_s, limit, token)
         found = await self._write([due], statements.claimed_by(owner, token))
@@ -192,4 +192,9 @@ class SqlLedger(ABC):
     async def get_platform_customer(self, platform_customer_id: str) -> PlatformCustomer | None:
         """What the ledger knows of a platform customer."""
         found = await self._read(statements.select_platform_customer(platform_customer_id))
+        return rows.platform_customer(found[0]) if found else None
+
+    async def find_platform_customer(self, external_reference: str) -> PlatformCustomer | None:
+        """The platform customer with this (non-empty) external reference; at most one exists."""
+        found = await self._read(statements.select_platform_customer_by_reference(external_reference))
         return rows.platform_customer(found[0]) if found else None

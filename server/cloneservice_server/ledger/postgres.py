@@ -1,0 +1,200 @@
+"""The ledger in PostgreSQL, for any number of replicas."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from cloneservice_server.ledger import migrations
+from cloneservice_server.ledger.migrations import SchemaTooNew
+from cloneservice_server.ledger.postgres_errors import Meaning, meaning
+from cloneservice_server.ledger.postgres_pool import ConnectionPool
+from cloneservice_server.ledger.postgres_statement import MISS_STATES, NOW, can_be_one, compose, render
+from cloneservice_server.ledger.rows import Row
+from cloneservice_server.ledger.statements import Part
+from cloneservice_server.ledger.store import SqlLedger
+from cloneservice_server.ports import Clock, EffectTaken, Fenced, LedgerUnavailable
+
+_MIGRATION_LOCK = 0x636C6F6E65  # "clone": one advisory lock id for all replicas
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresSettings:
+    """How to use the database. Times in seconds."""
+
+    connections: int = 10
+    """At most so many per replica."""
+    connect_timeout_s: float = 5.0
+    statement_timeout_s: float = 10.0
+    """The database gives up a statement after this, also one that waits for a row."""
+    retry_for_s: float = 5.0
+    """How long one transaction is tried again while the database is away or fails over."""
+    backoff_s_max: float = 0.5
+
+
+class PostgresLedger(SqlLedger):
+    """`ports.Ledger` on PostgreSQL 12 or newer, READ COMMITTED; leases are on the database's clock.
+
+    A transaction is one statement wherever it can be. Serialization failures and deadlocks are done again; after a
+    broken connection the ledger looks whether its transaction had been committed before it does it again. When the
+    database stays away for `retry_for_s`, LedgerUnavailable is raised; the next call connects anew.
+    """
+
+    def __init__(self, dsn: str, *, clock: Clock, settings: PostgresSettings | None = None) -> None:
+        super().__init__()
+        self.settings = settings or PostgresSettings()
+        self._dsn = dsn
+        self._clock = clock
+        self._pool = ConnectionPool(self._connect, self.settings.connections)
+
+    async def open(self) -> None:
+        """Connect and migrate. Raises LedgerUnavailable with the reason."""
+        self._pool = ConnectionPool(self._connect, self.settings.connections)
+        try:
+            async with self._pool.connection() as connection:
+                await _migrate(connection)
+        except SchemaTooNew as error:
+            await self._pool.aclose()
+            raise LedgerUnavailable(str(error)) from error
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
+            await self._pool.aclose()
+            raise self._unavailable(error) from error
+
+    async def aclose(self) -> None:
+        """Finish running transactions and close."""
+        await self._pool.aclose()
+
+    async def _connect(self) -> Any:
+        settings = self.settings
+        return await asyncpg.connect(
+            self._dsn,
+            timeout=settings.connect_timeout_s,
+            command_timeout=settings.statement_timeout_s + 2,  # for a server that does not even cancel any more
+            statement_cache_size=512,
+            max_cached_statement_lifetime=0,
+            max_cacheable_statement_size=0,
+            target_session_attrs="read-write",
+            server_settings={
+                "application_name": "cloneservice",
+                "statement_timeout": str(round(settings.statement_timeout_s * 1000)),
+                "idle_in_transaction_session_timeout": str(round(settings.statement_timeout_s * 1000)),
+                "default_transaction_isolation": "read committed",
+                "jit": "off",  # all statements are short
+            },
+        )
+
+    async def _read(self, part: Part) -> Sequence[Row]:
+        return await self._persist([part], None)
+
+    async def _write(self, parts: Sequence[Part], proof: Part | None = None) -> Sequence[Row]:
+        return await self._persist(parts, proof)
+
+    async def _persist(self, parts: Sequence[Part], proof: Part | None) -> Sequence[Row]:
+        """Run the transaction until it is done, refused, or the database has been away for too long."""
+        give_up_s = self._clock.monotonic_s() + self.settings.retry_for_s
+        look_first = looked_again = False
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                async with self._pool.connection() as connection:
+                    return await _run(connection, parts, proof if look_first else None)
+            except (Fenced, EffectTaken) as miss:
+                if not look_first or proof is None or looked_again:
+                    raise miss from None
+                looked_again = True  # the send we gave up may have been committed after we looked
+            except Exception as error:
+                match meaning(error):
+                    case Meaning.BUG:
+                        raise
+                    case Meaning.UNAVAILABLE:
+                        raise self._unavailable(error) from error
+                    case Meaning.LOST:
+                        look_first = True
+                        self._pool.discard_idle()
+                    case Meaning.AGAIN:
+                        pass
+                if self._clock.monotonic_s() >= give_up_s:
+                    raise self._unavailable(error) from error
+            longest = min(0.02 * 2**attempt, self.settings.backoff_s_max)
+            await self._clock.sleep(longest * random.uniform(0.5, 1))
+
+    def _unavailable(self, error: BaseException) -> LedgerUnavailable:
+        """The error in words, without the password that a message might quote from the URL."""
+        reason = str(error) or type(error).__name__
+        return LedgerUnavailable(f"PostgreSQL at {_shown(self._dsn)}: {reason.replace(_password(self._dsn), '***')}")
+
+
+async def _run(connection: Any, parts: Sequence[Part], proof: Part | None) -> Sequence[Row]:
+    """One attempt. Raises Fenced or EffectTaken, or what asyncpg raises."""
+    try:
+        return await _run_parts(connection, parts, proof)
+    except asyncpg.PostgresError as error:
+        if (miss := MISS_STATES.get(error.sqlstate)) is not None:
+            raise miss from error
+        if meaning(error) is Meaning.TAKEN:
+            raise EffectTaken(getattr(error, "constraint_name", None) or "") from error
+        raise
+
+
+async def _run_parts(connection: Any, parts: Sequence[Part], proof: Part | None) -> Sequence[Row]:
+    if proof is not None and (proven := await connection.fetch(render(proof.sql), *proof.args)):
+        return list(proven)
+    if len(parts) == 1:
+        return await _run_part(connection, parts[0])
+    if can_be_one(parts):
+        sql, args = compose(parts)
+        found = await connection.fetch(sql, *args)
+        return [] if parts[-1].miss is not None or _is_blank(found[0]) else list(found)
+    async with connection.transaction():
+        rows: Sequence[Row] = []
+        for part in parts:
+            rows = await _run_part(connection, part)
+    return rows
+
+
+async def _run_part(connection: Any, part: Part) -> Sequence[Row]:
+    rows = list(await connection.fetch(render(part.sql), *part.args))
+    if part.miss is not None and not rows:
+        raise part.miss
+    return rows
+
+
+def _is_blank(record: Any) -> bool:
+    """Whether the outer join found no row of the last part: its first column, a key, is null."""
+    return record[1] is None
+
+
+async def _migrate(connection: Any) -> None:
+    """Bring the schema up to date in one transaction; replicas that start together wait for each other."""
+    if connection.get_server_version() < (12,):
+        raise ValueError("PostgreSQL 12 or newer is needed")
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
+        await connection.execute(migrations.CREATE_VERSIONS)
+        version = await connection.fetchval(migrations.SELECT_VERSION)
+        for migration in migrations.pending("postgres", version):
+            await connection.execute(migration.sql)
+            await connection.execute(
+                f"INSERT INTO schema_version (version, name, applied_time_us) VALUES ($1, $2, {NOW})",  # noqa: S608 - NOW is ours
+                migration.version,
+                migration.name,
+            )
+
+
+_USERINFO = re.compile(r"(?<=://)[^@/]*@")
+
+
+def _shown(dsn: str) -> str:
+    """The URL without user, password and parameters."""
+    return _USERINFO.sub("", dsn).partition("?")[0].partition("://")[2] or "its default address"
+
+
+def _password(dsn: str) -> str:
+    found = re.search(r"://[^@/:]*:([^@/]*)@|[?&]password=([^&]*)", dsn)
+    return (found and (found[1] or found[2])) or "\0"
