@@ -52,7 +52,7 @@ class Operation:
             extra = UNDOCUMENTED.get((self.method, self.path), {})
             if extra:
                 known = {name: self._catalog.add(node) for name, node in extra.items()}
-                facts = facts | {"p": known | facts.get("p", {})}
+                facts = facts | {"p": facts.get("p", {}) | known}
             self._root = tree.Hash(facts, self._catalog.parameter, self._special())
         return self._root
 
