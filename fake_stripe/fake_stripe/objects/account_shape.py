@@ -32,6 +32,8 @@ PROFILE_MEMBERS = (
     "support_phone", "support_url", "url",
 )  # fmt: skip
 
+_PROVIDED = ("directors_provided", "executives_provided", "owners_provided")
+
 _STANDARD_DUE = (
     "business_profile.product_description", "business_profile.support_phone", "business_profile.url",
     "external_account", "tos_acceptance.date", "tos_acceptance.ip",
@@ -129,6 +131,9 @@ def build(account_id: str, params: Wire, *, created: int) -> Wire:
         "tos_acceptance": {"date": None, "ip": None, "user_agent": None},
         "type": kind,
     }
+    if kind in ("custom", "express"):
+        # Stripe keeps both parts of the legal entity, whichever it turns out to be.
+        account["company"] = company(country) | dict.fromkeys(_PROVIDED, True)
     return account
 
 

@@ -17,6 +17,9 @@ def retrieve(call: Call) -> Wire:
     balance: Wire = {"object": "balance", "available": available}
     if call.scope.is_platform:
         balance["connect_reserved"] = [{"amount": 0, "currency": currency} for currency in sorted(totals)]
+        balance["issuing"] = {"available": [{"amount": 0, "currency": own}]}
+    if own == "usd":
+        balance["instant_available"] = [_part(own, max(sum(totals[own]), 0))]
     return balance | {
         "livemode": call.livemode,
         "pending": pending,

@@ -11,15 +11,13 @@ from fake_stripe.objects.registry import Call, operation
 from fake_stripe.render.lists import list_object
 from fake_stripe.scope import Scope, Wire
 
-_LEGACY = {"legacy_payments", "platform_payments"}
-
-
 def request(scope: Scope, account: Wire, params: Wire) -> None:
     """Notes the capabilities that the parameters of an account request or give back; `scope` is the account's own.
 
     Reads `capabilities[x][requested]` and the older list `requested_capabilities`.
     """
-    asked: dict[str, bool] = dict.fromkeys(params.get("requested_capabilities") or (), True)
+    listed = params.get("requested_capabilities") or ()
+    asked: dict[str, bool] = dict.fromkeys(listed.values() if isinstance(listed, dict) else listed, True)
     given = params.get("capabilities")
     if isinstance(given, dict):
         asked |= {name: bool(wish.get("requested")) for name, wish in given.items() if isinstance(wish, dict)}

@@ -42,7 +42,8 @@ def _with(shown: Wire, original: Wire, name: str, value: Any) -> Wire:
 
 def charges_of(scope: Scope, intent: Wire) -> Wire:
     """The `charges` of a PaymentIntent, newest first, as before 2022-11-15: only the latest is embedded."""
-    latest = scope.get("charge", intent["latest_charge"] or "")
+    named = intent["latest_charge"]
+    latest = named if isinstance(named, dict) else scope.get("charge", named or "")
     data = [] if latest is None else [complete(scope, latest)]
     url = f"/v1/charges?payment_intent={intent['id']}"
     return list_object(data, url, total_count=len(data))

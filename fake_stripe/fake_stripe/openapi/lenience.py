@@ -13,6 +13,12 @@ UNDOCUMENTED: dict[Route, dict[str, dict[str, Any]]] = {
     ("POST", "/v1/customers"): {"source": {"t": "any"}},
     ("POST", "/v1/customers/{customer}"): {"source": {"t": "any"}},
     ("POST", "/v1/customers/{customer}/sources"): {"source": {"t": "any"}},
+    ("POST", "/v1/charges"): {"source": {"t": "any"}},
+    # The same of external accounts; requested_capabilities came before capabilities[x][requested] and is still taken
+    # (docs.stripe.com/upgrades, 2020-08-27).
+    ("POST", "/v1/accounts"): {"external_account": {"t": "any"}, "requested_capabilities": {"t": "any"}},
+    ("POST", "/v1/accounts/{account}"): {"external_account": {"t": "any"}, "requested_capabilities": {"t": "any"}},
+    ("POST", "/v1/accounts/{account}/external_accounts"): {"external_account": {"t": "any"}},
 }
 """Parameters that are accepted although the document does not have them, or has them narrower; `any` takes everything."""
 
