@@ -481,10 +481,9 @@ async def test_a_clone_found_spent_is_made_anew_once(engine: Engine, stripe: Str
     consumed = Refused(
         400,
         "invalid_request_error",
-    paths = [call.params["metadata"]["cloneservice_effect"] for call in stripe.done if call.path == "/v1/customers"]
-    effects = [await ledger.get_effect(effect_id) for effect_id in paths]
-        "with a connected account without Customer attachment, or was detached from a Customer. It may not be used "
-        "again. To use a PaymentMethod multiple times, you must attach it to a Customer first.",
+        message="The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment, "
+        "shared with a connected account without Customer attachment, or was detached from a Customer. It may not be "
+        "used again. To use a PaymentMethod multiple times, you must attach it to a Customer first.",
     )
     stripe.on("POST", r"/v1/payment_intents", consumed, payment_intent("requires_confirmation"))
     second = await charged(engine)

@@ -75,6 +75,8 @@ class _Work:
     task: asyncio.Task[Answer] | None = None
     deadline_s: float | None = None
     run: Run | None = None
+    handed: RequestRow | None = None
+    """Claimed by the background sweep while this work was waiting for the claim, or had lost it in a pause."""
 
 
 class Engine:
@@ -221,7 +223,9 @@ class Engine:
         while True:
             if row.state.final:
                 return await self._stored(row, replayed=True)
-            claimed = await self._ledger.claim_request(row.request_id, self._owner, self._settings.lease_s)
+            claimed = _handed(work) or await self._ledger.claim_request(
+                row.request_id, self._owner, self._settings.lease_s
+            )
             if claimed is not None:
                 return await self._carry_out(claimed, _command(claimed), work)
             if self._clock.monotonic_s() >= patience:
@@ -282,6 +286,8 @@ class Engine:
                     if run.sent
                     else _ledger_down()
                 )
+        if (claimed := _handed(work)) is not None:
+            return await self._carry_out(claimed, command, work)
         return await self._follow(row)
 
     async def _attempt(self, run: Run, command: Command) -> Answer:
@@ -341,8 +347,9 @@ class Engine:
             return 0
         rows = await self._ledger.claim_due(self._owner, self._settings.lease_s, min(room, 100))
         for row in rows:
-            if row.request_id in self._works:
-                continue  # ours, and alive: its lease lapsed in a pause; the run finds out by its fence
+            if (known := self._works.get(row.request_id)) is not None:
+                known.handed = row
+                continue
             log.info("taking up request_id=%s method=%s state=%s", row.request_id, row.method, row.state.value)
             work = _Work(row.request_hash)
             self._enlist(row.request_id, work, lambda work, row=row: self._recover(row, work))  # type: ignore[misc]
@@ -370,6 +377,11 @@ class Engine:
         while tasks := [work.task for work in self._works.values() if work.task is not None]:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait(tasks)
+
+
+def _handed(work: _Work) -> RequestRow | None:
+    row, work.handed = work.handed, None
+    return row
 
 
 def _finish(state: RequestState, command: Command, **fields: Any) -> FinishRequest:
