@@ -1,9 +1,10 @@
 """`/_fake/`: the control API. State, time, faults, journal and events of a world, as JSON that describes itself."""
 
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from fake_stripe.control_routes import ROUTES, Asked, ControlError, asked_of, json_response, openapi, route
+from fake_stripe.control_routes import ROUTES, Asked, ControlError, Route, asked_of, json_response, openapi, route
 from fake_stripe.control_worlds import clock_of, events_of, summary_of
 from fake_stripe.errors import ApiError
 from fake_stripe.wire import Request, Response
@@ -12,6 +13,8 @@ from fake_stripe.world import NEWEST_VERSION
 if TYPE_CHECKING:
     from fake_stripe.app import FakeStripe
 
+log = logging.getLogger("fake_stripe")
+
 _LONGEST_WAIT = 60.0
 
 
@@ -19,25 +22,19 @@ def handle(app: "FakeStripe", request: Request) -> Response:
     """Answer one control request."""
     import fake_stripe.control_payments  # noqa: F401, PLC0415 - registers its routes
 
-    path = request.path.rstrip("/") or "/"
-    other_methods = []
     try:
-        for found in ROUTES:
-            match = found.pattern.fullmatch(path)
-            if match is None:
-                continue
-            if found.method != request.method:
-                other_methods.append(found.method)
-                continue
-            asked = asked_of(app, request, match.groupdict())
-            return _finished(app, asked, found.call(asked))
-        raise _not_found(request, other_methods)
+        found, path = _route_of(request)
+        asked = asked_of(app, request, path)
+        return _finished(app, asked, found.call(asked))
     except ControlError as error:
         return json_response(error.status, {"error": {"message": error.message}})
     except ApiError as error:
         return json_response(error.status, {"error": error.members()})
     except (ValueError, TypeError, KeyError) as error:
         return json_response(400, {"error": {"message": str(error.args[0]) if error.args else repr(error)}})
+    except Exception:
+        log.exception("%s %s failed inside fake_stripe", request.method, request.path)
+        return json_response(500, {"error": {"message": "fake_stripe failed; its log has the traceback"}})
 
 
 def _finished(app: "FakeStripe", asked: Asked, answer: Any) -> Response:
@@ -50,10 +47,18 @@ def _finished(app: "FakeStripe", asked: Asked, answer: Any) -> Response:
     return response
 
 
-def _not_found(request: Request, methods: list[str]) -> ControlError:
+def _route_of(request: Request) -> tuple[Route, dict[str, str]]:
+    path = request.path.rstrip("/")
+    methods = []
+    for found in ROUTES:
+        match = found.pattern.fullmatch(path)
+        if match is not None and found.method == request.method:
+            return found, match.groupdict()
+        if match is not None:
+            methods.append(found.method)
     if methods:
-        return ControlError(405, f"{request.path} takes {', '.join(methods)}, not {request.method}")
-    return ControlError(404, f"there is no {request.path}; GET /_fake/openapi.json lists what there is")
+        raise ControlError(405, f"{request.path} takes {', '.join(methods)}, not {request.method}")
+    raise ControlError(404, f"there is no {request.path}; GET /_fake/openapi.json lists what there is")
 
 
 # ---- the server
@@ -268,6 +273,7 @@ def add_override(asked: Asked) -> Any:
     account="only this account",
     status="only this HTTP status",
     limit="only the last so many",
+    replayable="true: with what `fake-stripe replay` needs, card numbers unmasked",
 )
 def show_journal(asked: Asked) -> Any:
     """The calls of this world, oldest first, each with its account, key, fault, error, events and changes."""
@@ -283,7 +289,8 @@ def show_journal(asked: Asked) -> Any:
         entries = [entry for entry in entries if fnmatchcase(entry.path, pattern)]
     limit = asked.number("limit")
     shown = entries[-int(limit) :] if limit else entries
-    return {"calls": [entry.as_dict() for entry in shown], "total": len(entries)}
+    replayable = asked.flag("replayable")
+    return {"calls": [entry.as_dict(replayable=replayable) for entry in shown], "total": len(entries)}
 
 
 @route("DELETE", "/_fake/journal")

@@ -1,4 +1,4 @@
-"""Control of what happens outside the API in real life: a shopper's 3DS answer, a seller's revocation."""
+"""Control of what happens outside the API in real life: a shopper's 3DS answer, a dispute, webhooks on their way."""
 
 from typing import Any
 
@@ -66,5 +66,79 @@ def disconnect_account(asked: Asked) -> Any:
     account = asked.path["account"]
     if not asked.world.reaches(account) or account == asked.world.platform:
         raise ControlError(404, f"{account} is not connected to this platform")
-    accounts.deauthorise(asked.world, account)
+    accounts.deauthorize(asked.world, account)
     return json_response(200, {"account": account, "connected": False})
+
+
+@route("POST", "/_fake/disputes", charge="ch_...", reason="fraudulent, product_not_received, ...")
+def open_dispute(asked: Asked) -> Any:
+    """Dispute a charge, as its shopper's bank would."""
+    from fake_stripe.objects import disputes  # noqa: PLC0415 - as above
+
+    scope, charge = _owned(asked, "charge", str(asked.required("charge")))
+    return disputes.open_for(scope, charge, reason=asked.text("reason", "fraudulent") or "")
+
+
+@route("POST", "/_fake/disputes/{dispute}", status="won | lost")
+def decide_dispute(asked: Asked) -> Any:
+    """Decide a dispute, as the bank would."""
+    from fake_stripe.objects import disputes  # noqa: PLC0415 - as above
+
+    scope, dispute = _owned(asked, "dispute", asked.path["dispute"])
+    status = str(asked.required("status"))
+    if status not in ("won", "lost"):
+        raise ControlError(400, f"a dispute is won or lost, not {status!r}")
+    return disputes.decide(scope, dispute, status)
+
+
+def _owned(asked: Asked, type_: str, id_: str) -> Any:
+    for scope in asked.world.scopes():
+        found = scope.get(type_, id_)
+        if found is not None:
+            return scope, found
+    raise ControlError(404, f"no {type_} {id_!r} in this world")
+
+
+@route("GET", "/_fake/webhooks")
+def show_webhooks(asked: Asked) -> Any:
+    """How the world delivers webhooks."""
+    from fake_stripe import webhooks  # noqa: PLC0415 - as above
+
+    return {name: value for name, value in webhooks.settings(asked.world).items() if name != "collected"}
+
+
+@route(
+    "POST",
+    "/_fake/webhooks",
+    mode="deliver | collect",
+    copies="how often each event is sent",
+    reorder="true: mix the order of one call's events",
+    retry_seconds="waits before further tries, in seconds of the world's clock",
+)
+def set_webhooks(asked: Asked) -> Any:
+    """Change how the world delivers webhooks."""
+    from fake_stripe import webhooks  # noqa: PLC0415 - as above
+
+    return webhooks.configure(
+        asked.world,
+        mode=asked.text("mode"),
+        copies=None if (copies := asked.number("copies")) is None else int(copies),
+        reorder=asked.flag("reorder") if "reorder" in asked.params else None,
+        retry_seconds=asked.params.get("retry_seconds"),
+    )
+
+
+@route("GET", "/_fake/webhooks/collected", clear="true: and forget them")
+def show_collected(asked: Asked) -> Any:
+    """The deliveries kept in collect mode, oldest first, each with its payload and signature."""
+    from fake_stripe import webhooks  # noqa: PLC0415 - as above
+
+    return {"deliveries": webhooks.collected(asked.world, clear=asked.flag("clear"))}
+
+
+@route("POST", "/_fake/events/{event}/resend")
+def resend_event(asked: Asked) -> Any:
+    """Send an event again to whoever listens now."""
+    from fake_stripe import webhooks  # noqa: PLC0415 - as above
+
+    return {"deliveries": webhooks.resend(asked.world, asked.path["event"])}

@@ -108,7 +108,7 @@ class Route:
 ROUTES: list[Route] = []
 
 
-def route(method: str, template: str, **params: str) -> Callable[[Control], Control]:
+def route(method: str, template: str, /, **params: str) -> Callable[[Control], Control]:
     """Register a control operation; its docstring is its summary, `params` describe its parameters."""
 
     def register(call: Control) -> Control:

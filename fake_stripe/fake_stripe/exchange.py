@@ -187,7 +187,7 @@ class Exchange:
         except ApiError as error:
             if not _is_kept(error):
                 raise
-            self.entry.error = error.members()
+            self.entry.note_error(error)
             status, body = error.status, self._error_body(error)
             retry = error.headers.get("Stripe-Should-Retry", None if status >= 500 else "false")
         record.finish(status, body, retry, self.version)
@@ -291,7 +291,7 @@ class Exchange:
     # ---- answers
 
     def _failed(self, error: ApiError) -> Response:
-        self.entry.error = error.members()
+        self.entry.note_error(error)
         retry = error.headers.get("Stripe-Should-Retry")
         body = self._error_body(error)
         more = [(name, value) for name, value in error.headers.items() if name != "Stripe-Should-Retry"]
@@ -356,6 +356,7 @@ class Exchange:
         world, entry = self.world, self.entry
         entry.status = response.status
         entry.account = self.account
+        entry.connect = self.connect
         entry.livemode = self.key.livemode
         entry.key = self.key.masked
         entry.version = self.version

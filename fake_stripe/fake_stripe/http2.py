@@ -63,15 +63,15 @@ class Http2(asyncio.Protocol):
 
     def _on(self, event: Event) -> None:
         if isinstance(event, RequestReceived):
-            headers = dict(cast("list[tuple[bytes, bytes]]", event.headers))
-            self._requests[cast("int", event.stream_id)] = (headers, [])
+            headers = dict(event.headers)
+            self._requests[event.stream_id] = (headers, [])
         elif isinstance(event, DataReceived):
             self._collect(event)
         elif isinstance(event, StreamEnded):
-            self._complete(cast("int", event.stream_id))
+            self._complete(event.stream_id)
         elif isinstance(event, StreamReset):
-            self._requests.pop(cast("int", event.stream_id), None)
-            self._unsent.pop(cast("int", event.stream_id), None)
+            self._requests.pop(event.stream_id, None)
+            self._unsent.pop(event.stream_id, None)
         elif isinstance(event, WindowUpdated):
             for stream in [event.stream_id] if event.stream_id else list(self._unsent):
                 self._send_body(stream)
@@ -79,7 +79,7 @@ class Http2(asyncio.Protocol):
             self.close()
 
     def _collect(self, event: DataReceived) -> None:
-        stream = cast("int", event.stream_id)
+        stream = event.stream_id
         self._connection.acknowledge_received_data(event.flow_controlled_length or 0, stream)
         entry = self._requests.get(stream)
         if entry is None:

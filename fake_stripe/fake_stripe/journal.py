@@ -5,6 +5,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+from fake_stripe.errors import ApiError
 from fake_stripe.scope import Change
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class Entry:
         "account",
         "at",
         "changes",
+        "connect",
         "error",
         "events",
         "fate",
@@ -46,6 +48,7 @@ class Entry:
         self.path = path
         self.raw_params = raw_params
         self.account = ""
+        self.connect = False
         self.livemode = False
         self.key = ""
         self.version = ""
@@ -71,13 +74,21 @@ class Entry:
             diff = {name: (before, obj.get(name)) for name, before in (change.previous or {}).items()}
             self.changes.append((change.kind, obj["object"], obj["id"], change.scope.account_id, diff or None))
 
+    def note_error(self, error: ApiError) -> None:
+        """Remember what was refused and why; the objects inside an error stay out, for the secrets in them."""
+        known = ("type", "code", "decline_code", "param", "message")
+        self.error = {name: value for name, value in error.members().items() if name in known}
+
     @property
     def matched(self) -> bool:
         """Whether the path and method name an operation."""
         return self.operation is not None
 
-    def as_dict(self) -> dict[str, Any]:
-        """The entry as the control API shows it; card numbers, secrets and keys masked."""
+    def as_dict(self, *, replayable: bool = False) -> dict[str, Any]:
+        """The entry as the control API shows it; card numbers, secrets and keys masked.
+
+        `replayable` adds what sending the call again takes: its parameters unmasked, but for client secrets.
+        """
         shown: dict[str, Any] = {
             "number": self.number,
             "at": self.at,
@@ -100,6 +111,10 @@ class Entry:
             "events": self.events,
             "changes": [_shown_change(change) for change in self.changes],
         }
+        if replayable:
+            pairs = parse_qsl(self.raw_params.decode("utf-8", "replace"), keep_blank_values=True)
+            shown["pairs"] = [pair for pair in pairs if "client_secret" not in pair[0]]
+            shown["connect"] = self.connect
         if self.error and self.error.get("code") == "parameter_unknown" and self.operation:
             pairs = parse_qsl(self.raw_params.decode("utf-8", "replace"), keep_blank_values=True)
             shown["did_you_mean"] = self.operation.suggestions(pairs)

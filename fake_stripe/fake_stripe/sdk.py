@@ -11,8 +11,6 @@ from fake_stripe.wire import Fate, Request, Response
 if TYPE_CHECKING:
     from fake_stripe.app import FakeStripe
 
-_POLL = 0.01
-
 
 class Headers(dict[str, str]):
     """Response headers, looked up without regard to case, as the SDK expects."""
@@ -49,7 +47,10 @@ def in_process_client() -> Any:
     """
     import stripe  # noqa: PLC0415 - the double itself does without the SDK
 
-    class InProcessClient(stripe.HTTPClient):
+    base: Any = stripe.HTTPClient
+    broken: Any = stripe.APIConnectionError
+
+    class InProcessClient(base):  # type: ignore[misc]  # the SDK's own annotations differ from what it accepts
         name = "fake_stripe"
 
         def __init__(self, app: "FakeStripe") -> None:
@@ -65,9 +66,7 @@ def in_process_client() -> Any:
             response = self._app.handle(request_of(method, url, headers, post_data))
             self._app.hand_over(response.deliveries)
             time.sleep(response.delay)
-            while response.poll is not None and (found := response.poll()) is None:
-                time.sleep(_POLL)
-            return _outcome(response if response.poll is None else found)
+            return _outcome(response)
 
         def request_stream(
             self, method: str, url: str, headers: Any, post_data: Any = None, **_: Any
@@ -99,9 +98,9 @@ def in_process_client() -> Any:
         if response.release is not None:
             response.release()
         if response.fate is Fate.DROP:
-            raise stripe.APIConnectionError("fake_stripe dropped the connection", should_retry=True)
+            raise broken("fake_stripe dropped the connection", should_retry=True)
         if response.fate is Fate.RESET:
-            raise stripe.APIConnectionError("fake_stripe reset the connection", should_retry=True)
+            raise broken("fake_stripe reset the connection", should_retry=True)
         return response.body, response.status, Headers(response.headers)
 
     return InProcessClient

@@ -22,7 +22,7 @@ def connect(world: World, given: dict[str, Any] | str) -> dict[str, Any]:
     """Connect a fully set-up account under the given or a new id; returns its account object."""
     from fake_stripe.objects.accounts import account_of  # noqa: PLC0415 - object modules load on first use
 
-    wanted = {"id": given} if isinstance(given, str) else given
+    wanted: dict[str, Any] = {"id": given} if isinstance(given, str) else given
     account_id = wanted.get("id") or world.platform_scope(livemode=False).new_id("acct")
     if not re.fullmatch(r"acct_\w{4,}", account_id):
         raise ValueError(f"{account_id!r} is no account id: acct_ and letters or digits")
