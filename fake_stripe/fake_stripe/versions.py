@@ -1,0 +1,78 @@
+"""What an object looks like to a client of an older API version: the changes of the newer ones taken back.
+
+Objects are kept and handled in the newest shape. Of Stripe's changelog only what was taken away or gated by version
+appears here; members that were merely added show in every version, as recordings with old versions have them.
+(docs.stripe.com/changelog. `charges` of PaymentIntents before 2022-11-15: `objects.legacy_members`.)
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+Wire = dict[str, Any]
+
+OLDEST_UNCHANGED = "2025-03-31"
+"""From this version on objects are shown as they are kept."""
+
+# A charge's outcome is not among them: recorded in 2026 at 2020-08-27, it has the newest members.
+_FAILURES = {
+    "payment_intent": "last_payment_error",
+    "setup_intent": "last_setup_error",
+    "setup_attempt": "setup_error",
+}
+
+
+def _with_invoice(obj: Wire) -> Wire:
+    """2025-03-31.basil took `invoice` from charges and PaymentIntents; without Billing it was null."""
+    if obj["object"] in ("charge", "payment_intent") and "invoice" not in obj and "id" in obj:
+        return {**obj, "invoice": None}
+    return obj
+
+
+def _failure_without(*gone: str) -> Callable[[Wire], Wire]:
+    def undo(obj: Wire) -> Wire:
+        member = _FAILURES.get(obj["object"], "")
+        failure = obj.get(member)
+        if not failure or not any(name in failure for name in gone):
+            return obj
+        return {**obj, member: {name: value for name, value in failure.items() if name not in gone}}
+
+    return undo
+
+
+# The version that made a change, the members of errors it brought, and how to take it back from an object.
+_CHANGES: list[tuple[str, tuple[str, ...], Callable[[Wire], Wire]]] = [
+    ("2025-03-31", (), _with_invoice),
+    ("2025-01-27", ("advice_code",), _failure_without("advice_code")),
+    (
+        "2024-12-18",
+        ("network_advice_code", "network_decline_code"),
+        _failure_without("network_advice_code", "network_decline_code"),
+    ),
+]
+
+
+def reshape(obj: Any, version: str) -> Any:
+    """The object, and every object inside it, as that version shows them; what is kept is never touched."""
+    if version >= OLDEST_UNCHANGED:
+        return obj
+    return _reshape(obj, [undo for since, _, undo in _CHANGES if version < since])
+
+
+def _reshape(value: Any, undoing: list[Callable[[Wire], Wire]]) -> Any:
+    if isinstance(value, list):
+        return [_reshape(item, undoing) if isinstance(item, (dict, list)) else item for item in value]
+    if not isinstance(value, dict):
+        return value
+    shown = {name: _reshape(item, undoing) if isinstance(item, (dict, list)) else item for name, item in value.items()}
+    if isinstance(shown.get("object"), str):
+        for undo in undoing:
+            shown = undo(shown)
+    return shown
+
+
+def reshape_error(members: Wire, version: str) -> Wire:
+    """The members of an error object as that version shows them, objects inside included."""
+    if version >= OLDEST_UNCHANGED:
+        return members
+    gone = {name for since, names, _ in _CHANGES if version < since for name in names}
+    return {name: reshape(value, version) for name, value in members.items() if name not in gone}
