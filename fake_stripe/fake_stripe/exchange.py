@@ -17,7 +17,7 @@ from fake_stripe.rates import check_rate
 from fake_stripe.render.envelope import envelope, log_url, to_json
 from fake_stripe.render.expansion import expand, tree_of
 from fake_stripe.scope import Scope
-from fake_stripe.versions import reshape
+from fake_stripe.versions import reshape, reshape_error
 from fake_stripe.wire import Fate, Request, Response
 from fake_stripe.world import World
 
@@ -299,9 +299,7 @@ class Exchange:
 
     def _error_body(self, error: ApiError) -> bytes:
         url = log_url(self.world.platform, self.request_id, self.key.livemode) if self.trusted else None
-        for name, value in error.extra.items():
-            if isinstance(value, dict):
-                error.extra[name] = reshape(value, self.version)
+        error.extra = reshape_error(error.extra, self.version)
         return to_json(envelope(error, request_log_url=url))
 
     def _reply(
