@@ -38,6 +38,7 @@ def test_row_source_clone(api: Api) -> None:
     assert made["id"] != original
     assert SELLER[-10:] in made["id"]
     assert (made["type"], made["usage"], made["status"]) == ("card", "reusable", "chargeable")
+    assert api.events(account=SELLER) == []
     theirs = api.post("/v1/customers", account=SELLER, source=made["id"])
     assert theirs["default_source"] == made["id"]
 

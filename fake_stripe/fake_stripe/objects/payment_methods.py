@@ -61,7 +61,7 @@ def resolve_for_payment(
     carried: dict[str, Any] = {kind: intent} if intent is not None else {}
     if owner is None:
         if is_consumed(call.scope, found):
-            raise state_error(CONSUMED, code=None)
+            raise _used_up(call.scope, found)
         return found
     if customer is None:
         raise _customer_left_out(found["id"], owner, kind, carried)
@@ -72,6 +72,15 @@ def resolve_for_payment(
         )
         raise state_error(text, code=None, param="payment_method", **carried)
     return found
+
+
+def _used_up(scope: Scope, found: Wire) -> ApiError:
+    source = scope.get("source", found["id"])
+    if source is None:
+        return state_error(CONSUMED, code=None)
+    from fake_stripe.objects import sources  # noqa: PLC0415 - Sources are deprecated: few calls name one
+
+    return sources.consumed(source)
 
 
 def _customer_left_out(payment_method: str, owner: str, kind: str, carried: dict[str, Any]) -> ApiError:

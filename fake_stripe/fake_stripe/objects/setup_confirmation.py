@@ -88,7 +88,7 @@ def _refuse_state(intent: Wire) -> None:
 
 def _refuse_without_return_url(call: Call, intent: Wire) -> None:
     automatic = intent["automatic_payment_methods"] or {}
-    wants = automatic.get("enabled") and automatic.get("allow_redirects") == "always"
+    wants = call.pinned and automatic.get("enabled") and automatic.get("allow_redirects") == "always"
     if wants and not call.params.get("return_url") and call.key_kind != "pk" and not call.params.get("use_stripe_sdk"):
         raise state_error(_RETURN_URL, code=None, setup_intent=dict(intent))
 

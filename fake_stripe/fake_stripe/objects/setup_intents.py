@@ -63,6 +63,7 @@ def _shape(call: Call, customer: str | None, payment_method: Wire | None) -> Wir
     return {
         "id": id_,
         "object": "setup_intent",
+        "allowed_payment_method_types": None,
         "application": scope.world.application if call.connect and not scope.is_platform else None,
         "automatic_payment_methods": automatic,
         "cancellation_reason": None,
@@ -76,6 +77,7 @@ def _shape(call: Call, customer: str | None, payment_method: Wire | None) -> Wir
         "last_setup_error": None,
         "latest_attempt": None,
         "livemode": scope.livemode,
+        "managed_payments": {"enabled": False},
         "mandate": None,
         "metadata": merged_metadata(None, params.get("metadata")),
         "next_action": None,
@@ -104,11 +106,16 @@ def _types(call: Call, payment_method: Wire | None) -> tuple[list[str], Wire | N
         enabled = bool(automatic.get("enabled"))
         shown = {"allow_redirects": automatic.get("allow_redirects") or "always", "enabled": enabled}
         return (list(_DYNAMIC) if enabled else ["card"]), (shown if enabled else None)
-    if call.version < "2023-08-16":
+    if call.version < "2023-08-16" or _relies_on_older_default(call):
         return ["card"], None
     type_ = payment_method["type"] if payment_method else "card"
     types = _DYNAMIC if type_ in _DYNAMIC else [*_DYNAMIC, type_]
     return list(types), {"allow_redirects": "always", "enabled": True}
+
+
+def _relies_on_older_default(call: Call) -> bool:
+    """Confirmed at once without a return_url and without naming a version: that works only before 2023-08-16."""
+    return not call.pinned and bool(call.params.get("confirm")) and not call.params.get("return_url")
 
 
 def _options(types: list[str], given: Any) -> Wire:

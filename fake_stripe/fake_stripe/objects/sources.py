@@ -60,7 +60,13 @@ def create(call: Call) -> Wire:
         raise invalid("Missing required param: type.", code="parameter_missing", param="type")
     if type_ == "card":
         return _card(scope, params)
-    return _keep(scope, params, type_, {**(params.get(type_) or {})}, None)
+    return _announced(scope, _keep(scope, params, type_, {**(params.get(type_) or {})}, None))
+
+
+def _announced(scope: Scope, source: Wire) -> Wire:
+    if source["status"] == "chargeable":
+        scope.emit("source.chargeable", source)
+    return source
 
 
 def _card(scope: Scope, params: Wire) -> Wire:
@@ -72,7 +78,7 @@ def _card(scope: Scope, params: Wire) -> Wire:
         shown = legacy_card(scope, entered, given)
     else:
         raise invalid("Missing required param: token.", code="parameter_missing", param="token")
-    return _keep(scope, params, "card", _card_block(shown, entered), entered.instrument())
+    return _announced(scope, _keep(scope, params, "card", _card_block(shown, entered), entered.instrument()))
 
 
 def _card_block(shown: Wire, entered: Entered) -> Wire:
@@ -125,8 +131,6 @@ def _keep(scope: Scope, params: Wire, type_: str, block: Wire, instrument: Wire 
     source = scope.insert(made)
     if instrument is not None:
         scope.hidden(id_)["instrument"] = instrument
-    if source["status"] == "chargeable":
-        scope.emit("source.chargeable", source)
     return source
 
 

@@ -1,0 +1,64 @@
+"""Files and links to them."""
+
+import orjson
+import pytest
+from fake_stripe.wire import Request
+
+from tests.fake_stripe.stripe_calls import SELLER, Api, Wire
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api()
+
+
+def upload(api: Api, *, account: str | None = None, link: bool = False) -> Wire:
+    parts = [
+        ('name="purpose"', b"dispute_evidence"),
+        ('name="file"; filename="receipt.pdf"', b"%PDF-1.4 \xff\x00 receipt"),
+    ]
+    if link:
+        parts.append(('name="file_link_data[create]"', b"true"))
+    body = b"".join(
+        b"--cut\r\nContent-Disposition: form-data; " + head.encode() + b"\r\n\r\n" + content + b"\r\n"
+        for head, content in parts
+    )
+    headers = {
+        b"authorization": f"Bearer {api.key}".encode(),
+        b"content-type": b"multipart/form-data; boundary=cut",
+    }
+    if account:
+        headers[b"stripe-account"] = account.encode()
+    response = api.fake.handle(Request("POST", "/v1/files", headers=headers, body=body + b"--cut--\r\n"))
+    assert response.status == 200, response.body
+    shown: Wire = orjson.loads(response.body)
+    return shown
+
+
+def test_an_upload_is_described_by_name_size_and_type(api: Api) -> None:
+    made = upload(api)
+    assert (made["object"], made["purpose"], made["filename"]) == ("file", "dispute_evidence", "receipt.pdf")
+    assert (made["size"], made["type"], made["expires_at"]) == (19, "pdf", None)
+    assert made["links"]["data"] == []
+    assert api.get(f"/v1/files/{made['id']}") == made
+    assert [o["id"] for o in api.get("/v1/files", purpose="dispute_evidence")["data"]] == [made["id"]]
+    assert api.get("/v1/files", purpose="business_logo")["data"] == []
+
+
+def test_a_file_belongs_to_the_account_it_was_uploaded_for(api: Api) -> None:
+    made = upload(api, account=SELLER)
+    assert api.refused(404, "GET", f"/v1/files/{made['id']}")["message"] == f"No such file: '{made['id']}'"
+
+
+def test_a_file_must_be_a_file_part(api: Api) -> None:
+    assert api.refused(400, "POST", "/v1/files", purpose="dispute_evidence", file="text")["param"] == "file"
+
+
+def test_links_are_made_with_the_upload_or_later_and_expire(api: Api) -> None:
+    made = upload(api, link=True)
+    assert len(made["links"]["data"]) == 1
+    link = api.post("/v1/file_links", file=made["id"], metadata={"a": "b"})
+    assert (link["expired"], link["metadata"]) == (False, {"a": "b"})
+    assert api.post(f"/v1/file_links/{link['id']}", expires_at="now")["expired"] is True
+    assert len(api.get("/v1/file_links", file=made["id"])["data"]) == 2
+    assert [o["id"] for o in api.get("/v1/file_links", expired=True)["data"]] == [link["id"]]
