@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from cloneservice.v1 import clone_service_pb2 as pb
@@ -15,7 +16,7 @@ from cloneservice_server.rpc import convert, messages
 from tests.fakes_rpc import ACTION, CHARGE, CHARGE_WITH_ACTION, CLONE, CUSTOMER, PAYMENT_METHOD, REQUEST_ID, SECRET
 
 
-def full_charge_options():
+def full_charge_options() -> Any:
     return pb.ChargeOptions(
         amount=types_pb2.Money(minor_units=1099, currency_code="usd"),
         application_fee=types_pb2.Money(minor_units=123, currency_code="uSd"),
@@ -42,7 +43,7 @@ CHARGE_OPTIONS = commands.ChargeOptions(
 )
 
 
-def test_clone_and_charge_becomes_its_command_field_by_field():
+def test_clone_and_charge_becomes_its_command_field_by_field() -> None:
     request = pb.CloneAndChargeRequest(
         request_id=REQUEST_ID,
         platform_customer_id="cus_1",
@@ -69,7 +70,7 @@ def test_clone_and_charge_becomes_its_command_field_by_field():
     )
 
 
-def test_what_is_unspecified_becomes_the_domains_default():
+def test_what_is_unspecified_becomes_the_domains_default() -> None:
     request = pb.ClonePaymentMethodRequest(
         request_id=REQUEST_ID, platform_customer_id="cus_1", connected_account_id="acct_1"
     )
@@ -77,13 +78,13 @@ def test_what_is_unspecified_becomes_the_domains_default():
     assert convert.clone_payment_method(request) == commands.ClonePaymentMethod("cus_1", "acct_1")
 
 
-def test_an_empty_attach_is_not_the_same_as_none():
+def test_an_empty_attach_is_not_the_same_as_none() -> None:
     request = pb.ClonePaymentMethodRequest(attach=pb.AttachOptions())
 
     assert convert.clone_payment_method(request).attach == commands.AttachOptions()
 
 
-def test_the_other_mutations_become_their_commands():
+def test_the_other_mutations_become_their_commands() -> None:
     save = pb.SavePaymentMethodRequest(
         platform_payment_method_id="pm_1",
         new_customer=pb.NewCustomer(external_reference="r", email="e", name="n", metadata={"a": "b"}),
@@ -103,7 +104,7 @@ def test_the_other_mutations_become_their_commands():
 # ----------------------------------------------------------------------------------------------------- request hash
 
 
-def hash_of(**changes):
+def hash_of(**changes: Any) -> Any:
     request = pb.CloneAndChargeRequest(
         request_id=REQUEST_ID, platform_customer_id="cus_1", connected_account_id="acct_1", charge=full_charge_options()
     )
@@ -111,13 +112,13 @@ def hash_of(**changes):
     return convert.request_hash(convert.clone_and_charge(request))
 
 
-def test_the_hash_leaves_out_the_request_id_and_the_case_of_currencies():
+def test_the_hash_leaves_out_the_request_id_and_the_case_of_currencies() -> None:
     upper = pb.ChargeOptions(amount=types_pb2.Money(minor_units=1099, currency_code="USD"))
 
     assert hash_of() == hash_of(request_id="other") == hash_of(charge=upper)
 
 
-def test_the_hash_takes_a_default_and_its_name_for_the_same():
+def test_the_hash_takes_a_default_and_its_name_for_the_same() -> None:
     assert hash_of() == hash_of(reuse=types_pb2.CLONE_REUSE_IF_CURRENT)
 
 
@@ -137,18 +138,18 @@ def test_the_hash_takes_a_default_and_its_name_for_the_same():
         {"charge": pb.ChargeOptions(description="e")},
     ],
 )
-def test_the_hash_notices_each_change(change):
+def test_the_hash_notices_each_change(change: Any) -> None:
     assert hash_of() != hash_of(**change)
 
 
-def test_the_hash_of_equal_parameters_differs_between_rpcs():
+def test_the_hash_of_equal_parameters_differs_between_rpcs() -> None:
     clone = convert.request_hash(commands.ClonePaymentMethod("cus_1", "acct_1"))
     attach = convert.request_hash(commands.AttachClone("cus_1"))
 
     assert clone != attach
 
 
-def test_the_hash_does_not_change_between_versions():
+def test_the_hash_does_not_change_between_versions() -> None:
     command = commands.CreateCharge(
         "cln_1", commands.ChargeOptions(values.Money(1099, "USD"), metadata={"b": "1", "a": "2"})
     )
@@ -162,7 +163,7 @@ GOLDEN = "959feea8d1abad503e20c678063fc4c3f08c260a102fd124e9122d9785f22403"
 # ------------------------------------------------------------------------------------------------ filters and enums
 
 
-def test_filters_forget_order_and_repetition_of_states():
+def test_filters_forget_order_and_repetition_of_states() -> None:
     attached, active = types_pb2.Clone.STATE_ATTACHED, types_pb2.Clone.STATE_ACTIVE
     clones = pb.ListClonesRequest(platform_payment_method_id="pm_1", states=[attached, active, attached])
     charges = pb.ListChargesRequest(clone_id="cln_1", states=[types_pb2.Charge.STATE_DECLINED])
@@ -183,7 +184,7 @@ def test_filters_forget_order_and_repetition_of_states():
         (values.CaptureMethod, types_pb2.CaptureMethod),
     ],
 )
-def test_each_enum_value_of_the_contract_has_one_in_the_domain(domain, wire):
+def test_each_enum_value_of_the_contract_has_one_in_the_domain(domain: Any, wire: Any) -> None:
     prefix = wire.keys()[0].removesuffix("_UNSPECIFIED")
 
     assert {f"{prefix}_{member.name}" for member in domain} == set(wire.keys()[1:])
@@ -192,7 +193,7 @@ def test_each_enum_value_of_the_contract_has_one_in_the_domain(domain, wire):
 # ------------------------------------------------------------------------------------------------------ responses
 
 
-def test_a_clone_shows_its_lineage():
+def test_a_clone_shows_its_lineage() -> None:
     message = convert.clone(CLONE)
 
     assert (message.platform_customer_id, message.platform_payment_method_id, message.connected_account_id) == (
@@ -220,19 +221,19 @@ def test_a_clone_shows_its_lineage():
         (values.CloneFlow.SOURCE, "connected_source_id"),
     ],
 )
-def test_the_object_made_is_shown_by_its_flow(flow, field):
+def test_the_object_made_is_shown_by_its_flow(flow: Any, field: str) -> None:
     message = convert.clone(dataclasses.replace(CLONE, flow=flow, connected_object_id="x_1"))
 
     assert (message.WhichOneof("connected_object"), getattr(message, field)) == (field, "x_1")
 
 
-def test_a_clone_without_an_object_shows_none():
+def test_a_clone_without_an_object_shows_none() -> None:
     message = convert.clone(dataclasses.replace(CLONE, connected_object_id=""))
 
     assert message.WhichOneof("connected_object") is None
 
 
-def test_a_failed_clone_says_why_as_a_status():
+def test_a_failed_clone_says_why_as_a_status() -> None:
     error = errors.NotCloneable("no", {"usable_flow": "token"})
 
     message = convert.clone(dataclasses.replace(CLONE, last_error=errors.encode(error)))
@@ -240,7 +241,7 @@ def test_a_failed_clone_says_why_as_a_status():
     assert (message.last_error.code, message.last_error.message, len(message.last_error.details)) == (9, "no", 1)
 
 
-def test_a_charge_is_shown_field_by_field():
+def test_a_charge_is_shown_field_by_field() -> None:
     message = messages.charge(CHARGE)
 
     assert (message.charge_id, message.clone_id, message.stripe_payment_intent_id, message.stripe_charge_id) == (
@@ -260,11 +261,11 @@ def test_a_charge_is_shown_field_by_field():
     assert (message.HasField("next_action"), message.HasField("decline")) == (False, False)
 
 
-def test_microseconds_survive():
+def test_microseconds_survive() -> None:
     assert messages.platform_customer(CUSTOMER).create_time.nanos == 1000
 
 
-def test_the_answer_of_the_call_that_made_it_hands_out_the_client_secret():
+def test_the_answer_of_the_call_that_made_it_hands_out_the_client_secret() -> None:
     charged = convert.charged(results.ChargeMade(CHARGE_WITH_ACTION))
     cloned = convert.cloned_and_charged(results.CloneCharged(CLONE, CHARGE_WITH_ACTION, reused=True))
 
@@ -272,15 +273,15 @@ def test_the_answer_of_the_call_that_made_it_hands_out_the_client_secret():
     assert (cloned.charge.next_action.client_secret, cloned.reused) == (SECRET, True)
 
 
-def test_no_other_answer_hands_out_the_client_secret():
+def test_no_other_answer_hands_out_the_client_secret() -> None:
     assert messages.charge(CHARGE_WITH_ACTION).next_action == types_pb2.NextAction(type=ACTION.type)
 
 
-def test_validate_only_answers_nothing():
+def test_validate_only_answers_nothing() -> None:
     assert convert.cloned_and_charged(results.CloneCharged(None, None)) == pb.CloneAndChargeResponse()
 
 
-def test_the_other_results_become_their_responses():
+def test_the_other_results_become_their_responses() -> None:
     saved = convert.saved(results.SavedPaymentMethod(CUSTOMER, PAYMENT_METHOD))
 
     assert (saved.platform_customer.external_reference, saved.payment_method.is_default) == ("shopper-1", True)
@@ -291,14 +292,14 @@ def test_the_other_results_become_their_responses():
 # --------------------------------------------------------------------------------------------------------- lookup
 
 
-def row(state, error=None):
+def row(state: Any, error: Any = None) -> Any:
     stored = "" if error is None else errors.encode(error)
     return RequestRow(
         REQUEST_ID, "CloneAndCharge", "h", "{}", state, 1, error=stored, clone_id="cln_1", charge_id="chg_1"
     )
 
 
-def test_a_request_never_seen_is_unknown():
+def test_a_request_never_seen_is_unknown() -> None:
     assert convert.looked_up(None) == pb.LookupRequestResponse(state=pb.REQUEST_STATE_UNKNOWN)
 
 
@@ -312,7 +313,7 @@ def test_a_request_never_seen_is_unknown():
         (RequestState.INDETERMINATE, pb.REQUEST_STATE_INDETERMINATE),
     ],
 )
-def test_a_request_that_was_seen_says_what_became_of_it(state, wire):
+def test_a_request_that_was_seen_says_what_became_of_it(state: Any, wire: Any) -> None:
     found = convert.looked_up(row(state))
 
     assert (found.state, found.method, found.clone_id, found.charge_id, found.HasField("error")) == (
@@ -324,7 +325,7 @@ def test_a_request_that_was_seen_says_what_became_of_it(state, wire):
     )
 
 
-def test_a_refused_request_says_why():
+def test_a_refused_request_says_why() -> None:
     found = convert.looked_up(row(RequestState.FAILED, errors.CardDeclined("declined", charge=CHARGE)))
 
     assert (found.error.code, found.error.message, len(found.error.details)) == (9, "declined", 2)

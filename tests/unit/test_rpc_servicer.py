@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import grpc
 import pytest
@@ -12,6 +13,7 @@ from cloneservice_server.domain import commands, errors, results
 from cloneservice_server.domain.values import RequestState
 from cloneservice_server.ports import ChargeFilter, CloneFilter, RequestRow
 from cloneservice_server.rpc.interceptors.errors import errors_interceptor
+from cloneservice_server.rpc.paging import PageTokens
 from cloneservice_server.rpc.planned import planned
 from cloneservice_server.rpc.servicer import CloneServicer
 from google.rpc import error_details_pb2
@@ -36,7 +38,7 @@ CHARGE_OPTIONS = pb.ChargeOptions(amount=types_pb2.Money(minor_units=1099, curre
 CREATE_CHARGE = pb.CreateChargeRequest(request_id=REQUEST_ID, clone_id="cln_000001", charge=CHARGE_OPTIONS)
 
 
-async def refused(call):
+async def refused(call: Any) -> Any:
     """(the error of a call, its ErrorInfo)."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
@@ -88,7 +90,9 @@ MUTATIONS = [
 
 
 @pytest.mark.parametrize(("rpc", "request_", "command", "result"), MUTATIONS, ids=[case[0] for case in MUTATIONS])
-async def test_a_mutation_submits_its_command_and_answers_its_result(rpc, request_, command, result):
+async def test_a_mutation_submits_its_command_and_answers_its_result(
+    rpc: Any, request_: Any, command: Any, result: Any
+) -> None:
     engine = FakeEngine(FakeAnswer(result))
 
     async with served(engine) as stub:
@@ -99,7 +103,9 @@ async def test_a_mutation_submits_its_command_and_answers_its_result(rpc, reques
 
 
 @pytest.mark.parametrize(("rpc", "request_", "command", "result"), MUTATIONS, ids=[case[0] for case in MUTATIONS])
-async def test_a_mutation_without_its_fields_never_reaches_the_engine(rpc, request_, command, result):
+async def test_a_mutation_without_its_fields_never_reaches_the_engine(
+    rpc: Any, request_: Any, command: Any, result: Any
+) -> None:
     engine = FakeEngine(FakeAnswer(result))
 
     async with served(engine, None, errors_interceptor()) as stub:
@@ -108,7 +114,7 @@ async def test_a_mutation_without_its_fields_never_reaches_the_engine(rpc, reque
     assert (error.code(), info.reason, engine.submitted) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", [])
 
 
-async def test_an_upper_case_request_id_is_the_same_request():
+async def test_an_upper_case_request_id_is_the_same_request() -> None:
     engine = FakeEngine(FakeAnswer(results.ChargeMade(CHARGE)))
     upper = pb.CreateChargeRequest(request_id=REQUEST_ID.upper(), clone_id="cln_000001", charge=CHARGE_OPTIONS)
 
@@ -119,7 +125,7 @@ async def test_an_upper_case_request_id_is_the_same_request():
     assert len({(one.request_id, one.request_hash) for one in engine.submitted}) == 1
 
 
-async def test_a_replay_says_so_in_initial_metadata_and_nowhere_else():
+async def test_a_replay_says_so_in_initial_metadata_and_nowhere_else() -> None:
     async with served(FakeEngine(FakeAnswer(results.ChargeMade(CHARGE)))) as stub:
         first = stub.CreateCharge(CREATE_CHARGE)
         first_bytes, first_metadata = (
@@ -138,7 +144,7 @@ async def test_a_replay_says_so_in_initial_metadata_and_nowhere_else():
     assert dict(again_metadata)["idempotent-replayed"] == "true"
 
 
-async def test_a_replayed_error_says_so_too():
+async def test_a_replayed_error_says_so_too() -> None:
     answer = FakeAnswer(error=errors.CardDeclined("declined", charge=DECLINED), replayed=True)
 
     async with served(FakeEngine(answer), None, errors_interceptor()) as stub:
@@ -153,7 +159,7 @@ async def test_a_replayed_error_says_so_too():
     )
 
 
-async def test_a_decline_is_a_status_with_the_recorded_charge():
+async def test_a_decline_is_a_status_with_the_recorded_charge() -> None:
     answer = FakeAnswer(error=errors.CardDeclined("declined", charge=DECLINED))
 
     async with served(FakeEngine(answer), None, errors_interceptor()) as stub:
@@ -164,7 +170,7 @@ async def test_a_decline_is_a_status_with_the_recorded_charge():
     assert failure.charge.state == types_pb2.Charge.STATE_DECLINED
 
 
-async def test_three_d_secure_is_an_answer_with_the_secret_and_reading_it_back_is_without():
+async def test_three_d_secure_is_an_answer_with_the_secret_and_reading_it_back_is_without() -> None:
     engine = FakeEngine(FakeAnswer(results.ChargeMade(CHARGE_WITH_ACTION)))
 
     async with served(engine, FakeQueries(charges=[CHARGE_WITH_ACTION])) as stub:
@@ -176,17 +182,17 @@ async def test_three_d_secure_is_an_answer_with_the_secret_and_reading_it_back_i
     assert (read.charge.next_action.client_secret, listed.charges[0].next_action.client_secret) == ("", "")
 
 
-async def test_the_deadline_of_the_caller_reaches_the_engine():
+async def test_the_deadline_of_the_caller_reaches_the_engine() -> None:
     engine = FakeEngine(FakeAnswer(results.ChargeMade(CHARGE)))
 
     async with served(engine) as stub:
         await stub.CreateCharge(CREATE_CHARGE, timeout=20)
 
-    assert 0 < engine.submitted[0].deadline_s < 60
+    assert 0 < (engine.submitted[0].deadline_s or 0) < 60
 
 
 @pytest.mark.parametrize("asked_s", [None, 3600])
-async def test_a_caller_without_a_deadline_or_with_a_long_one_gets_the_servers(asked_s):
+async def test_a_caller_without_a_deadline_or_with_a_long_one_gets_the_servers(asked_s: int | None) -> None:
     engine = FakeEngine(FakeAnswer(results.ChargeMade(CHARGE)))
 
     async with served(engine) as stub:
@@ -195,7 +201,7 @@ async def test_a_caller_without_a_deadline_or_with_a_long_one_gets_the_servers(a
     assert engine.submitted[0].deadline_s == 60.0
 
 
-async def test_reading_what_is_not_there_is_not_found():
+async def test_reading_what_is_not_there_is_not_found() -> None:
     async with served(FakeEngine(), None, errors_interceptor()) as stub:
         clone, clone_info = await refused(stub.GetClone(pb.GetCloneRequest(clone_id="cln_1")))
         charge, _ = await refused(stub.GetCharge(pb.GetChargeRequest(charge_id="chg_1")))
@@ -204,7 +210,7 @@ async def test_reading_what_is_not_there_is_not_found():
     assert clone_info.metadata["id"] == "cln_1"
 
 
-async def test_reading_asks_stripe_only_when_asked_to():
+async def test_reading_asks_stripe_only_when_asked_to() -> None:
     queries = FakeQueries(charges=[CHARGE])
 
     async with served(FakeEngine(), queries) as stub:
@@ -214,14 +220,14 @@ async def test_reading_asks_stripe_only_when_asked_to():
     assert queries.asked == [("refresh", False), ("refresh", True)]
 
 
-def clones(count):
+def clones(count: Any) -> Any:
     return [
         dataclasses.replace(CLONE, clone_id=f"cln_{n:06}", create_time_us=CLONE.create_time_us + n // 2)
         for n in range(count)
     ]
 
 
-async def pages_of_clones(stub, page_size):
+async def pages_of_clones(stub: Any, page_size: Any) -> Any:
     token, seen = "", []
     while True:
         page = await stub.ListClones(pb.ListClonesRequest(page_size=page_size, page_token=token))
@@ -232,7 +238,7 @@ async def pages_of_clones(stub, page_size):
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(0, [0]), (2, [2]), (3, [3]), (4, [3, 1]), (7, [3, 3, 1])])
-async def test_pages_show_every_clone_once_newest_first(count, sizes):
+async def test_pages_show_every_clone_once_newest_first(count: int, sizes: Any) -> None:
     async with served(FakeEngine(), FakeQueries(clones=clones(count))) as stub:
         pages = await pages_of_clones(stub, 3)
 
@@ -240,7 +246,7 @@ async def test_pages_show_every_clone_once_newest_first(count, sizes):
     assert [one for page in pages for one in page] == [f"cln_{n:06}" for n in reversed(range(count))]
 
 
-async def test_pages_of_charges_go_on_where_they_ended():
+async def test_pages_of_charges_go_on_where_they_ended() -> None:
     charges = [dataclasses.replace(CHARGE, charge_id=f"chg_{n:06}") for n in range(3)]
 
     async with served(FakeEngine(), FakeQueries(charges=charges)) as stub:
@@ -251,7 +257,7 @@ async def test_pages_of_charges_go_on_where_they_ended():
     assert (ids, second.next_page_token) == (["chg_000002", "chg_000001", "chg_000000"], "")
 
 
-async def test_filters_reach_the_queries():
+async def test_filters_reach_the_queries() -> None:
     queries = FakeQueries()
 
     async with served(FakeEngine(), queries) as stub:
@@ -264,7 +270,7 @@ async def test_filters_reach_the_queries():
     ]
 
 
-async def test_a_page_token_with_another_filter_is_refused():
+async def test_a_page_token_with_another_filter_is_refused() -> None:
     queries = FakeQueries(clones=clones(2))
 
     async with served(FakeEngine(), queries, errors_interceptor()) as stub:
@@ -275,7 +281,7 @@ async def test_a_page_token_with_another_filter_is_refused():
     assert (error.code(), info.metadata["field"]) == (grpc.StatusCode.INVALID_ARGUMENT, "page_token")
 
 
-async def test_platform_payment_methods_are_paged_by_their_last_id():
+async def test_platform_payment_methods_are_paged_by_their_last_id() -> None:
     saved = [dataclasses.replace(PAYMENT_METHOD, platform_payment_method_id=f"pm_{n}") for n in range(3)]
     queries = FakeQueries(payment_methods=saved)
     request = pb.ListPlatformPaymentMethodsRequest(platform_customer_id="cus_1", page_size=2)
@@ -290,7 +296,7 @@ async def test_platform_payment_methods_are_paged_by_their_last_id():
     assert queries.asked == [("cus_1", 2, ""), ("cus_1", 2, "pm_1")]
 
 
-async def test_lookup_tells_what_became_of_a_request_in_any_case():
+async def test_lookup_tells_what_became_of_a_request_in_any_case() -> None:
     row = RequestRow(REQUEST_ID, "CreateCharge", "h", "{}", RequestState.SUCCEEDED, 1, charge_id="chg_1")
 
     async with served(FakeEngine(), FakeQueries(rows={REQUEST_ID: row})) as stub:
@@ -302,11 +308,11 @@ async def test_lookup_tells_what_became_of_a_request_in_any_case():
 
 
 SERVICE = pb.DESCRIPTOR.services_by_name["CloneService"]
-PLANNED = planned(CloneServicer(FakeEngine(), FakeQueries(), None))
+PLANNED = planned(CloneServicer(FakeEngine(), FakeQueries(), PageTokens(b"")))
 
 
 @pytest.mark.parametrize("rpc", PLANNED)
-async def test_what_is_not_served_yet_says_so(rpc):
+async def test_what_is_not_served_yet_says_so(rpc: Any) -> None:
     request = getattr(pb, SERVICE.methods_by_name[rpc].input_type.name)()
 
     async with served(FakeEngine(), None, errors_interceptor()) as stub:
@@ -316,7 +322,7 @@ async def test_what_is_not_served_yet_says_so(rpc):
     assert (error.code(), rpc in error.details()) == (grpc.StatusCode.UNIMPLEMENTED, True)
 
 
-def test_the_first_eleven_rpcs_are_served():
+def test_the_first_eleven_rpcs_are_served() -> None:
     served_rpcs = {method.name for method in SERVICE.methods} - set(PLANNED)
 
     assert served_rpcs >= {
