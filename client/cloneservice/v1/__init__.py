@@ -1,0 +1,1 @@
+"""Generated code of the contract `cloneservice.v1`; see protos/generate.py."""
