@@ -58,7 +58,12 @@ def _from_token(scope: Scope, account: Wire, token_id: str) -> Wire:
     token = tokens.redeem(scope.world.platform_scope(scope.livemode), token_id, param="external_account", other=scope)
     details = dict(token.get("bank_account") or token.get("card") or {})
     if details.get("object") == "card":
-        return details | {"account": account["id"], "available_payout_methods": ["standard", "instant"]}
+        currency = details.get("currency") or account["default_currency"]
+        return details | {
+            "account": account["id"],
+            "available_payout_methods": ["standard", "instant"],
+            "currency": currency,
+        }
     return _bank_account(scope, account, details)
 
 
