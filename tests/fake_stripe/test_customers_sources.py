@@ -93,3 +93,21 @@ def test_too_many_wrong_deposits_fail_for_good(api: Api) -> None:
     api.refused(400, "POST", f"{path}/verify", amounts=[10, 11])
     assert api.get(path)["status"] == "verification_failed"
     assert api.refused(400, "POST", f"{path}/verify", amounts=[32, 45])["code"] == "bank_account_verification_failed"
+
+
+def test_an_expanded_legacy_card_is_shown_as_a_payment_method(api: Api) -> None:
+    customer = api.post("/v1/customers", source="tok_visa")
+    intent = api.post(
+        "/v1/payment_intents",
+        amount=900,
+        currency="usd",
+        customer=customer["id"],
+        payment_method=customer["default_source"],
+        expand=["payment_method"],
+    )
+    shown = intent["payment_method"]
+    assert (shown["object"], shown["id"], shown["card"]["brand"]) == (
+        "payment_method",
+        customer["default_source"],
+        "visa",
+    )

@@ -304,3 +304,36 @@ def test_a_mandate_says_who_accepted_it(api: Api) -> None:
     mandate = api.get(f"/v1/mandates/{intent['mandate']}")
     assert mandate["customer_acceptance"]["online"]["ip_address"] == "203.0.113.9"
     assert (mandate["type"], mandate["status"]) == ("multi_use", "active")
+
+
+def test_a_mandate_for_one_payment_is_named_apart(api: Api) -> None:
+    intent = set_up(
+        api,
+        "pm_usBankAccount_success",
+        payment_method_types=["us_bank_account"],
+        mandate_data=MANDATE,
+        single_use={"amount": 900, "currency": "usd"},
+    )
+    assert intent["mandate"] is None
+    mandate = api.get(f"/v1/mandates/{intent['single_use_mandate']}")
+    assert (mandate["type"], mandate["single_use"]) == ("single_use", {"amount": 900, "currency": "usd"})
+
+
+def test_details_may_come_with_the_set_up(api: Api) -> None:
+    data = {"type": "card", "card": {"number": "4242424242424242", "exp_month": 5, "exp_year": 2032, "cvc": "123"}}
+    intent = api.post("/v1/setup_intents", payment_method_data=data, payment_method_types=["card"], confirm=True)
+    assert intent["status"] == "succeeded"
+    assert api.get(f"/v1/payment_methods/{intent['payment_method']}")["card"]["exp_year"] == 2032
+
+
+def test_a_type_that_the_intent_does_not_take_is_refused(api: Api) -> None:
+    intent = api.post("/v1/setup_intents", payment_method_types=["card"])["id"]
+    error = api.refused(
+        400,
+        "POST",
+        f"/v1/setup_intents/{intent}/confirm",
+        payment_method="pm_usBankAccount_success",
+        mandate_data=MANDATE,
+    )
+    assert error["param"] == "payment_method"
+    assert "us_bank_account" in error["message"]

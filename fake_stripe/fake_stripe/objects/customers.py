@@ -277,3 +277,17 @@ def expand_tax(scope: Scope, customer: Wire) -> Wire:
         "location": location,
         "provider": "stripe",
     }
+
+
+@expansion("customer", "cash_balance")
+def expand_cash_balance(scope: Scope, customer: Wire) -> Wire:
+    """The customer's cash balance: no bank transfers are modelled, so nothing is ever available."""
+    settings = {"reconciliation_mode": "automatic", "using_merchant_default": True}
+    return {
+        "object": "cash_balance",
+        "available": None,
+        "customer": customer["id"],
+        "customer_account": None,
+        "livemode": scope.livemode,
+        "settings": settings,
+    }

@@ -60,7 +60,7 @@ def resolve_for_payment(
     owner = found["customer"]
     carried: dict[str, Any] = {kind: intent} if intent is not None else {}
     if owner is None:
-        if is_consumed(call.scope, found):
+        if is_consumed(call.scope, found) and not _in_use_by(call.scope, found, intent):
             raise _used_up(call.scope, found)
         return found
     if customer is None:
@@ -72,6 +72,13 @@ def resolve_for_payment(
         )
         raise state_error(text, code=None, param="payment_method", **carried)
     return found
+
+
+def _in_use_by(scope: Scope, found: Wire, intent: Wire | None) -> bool:
+    """The one attempt of this PaymentMethod is that of `intent`, and is not over: it waits for authentication, say."""
+    if intent is None or intent["payment_method"] != found["id"]:
+        return False
+    return bool(scope.hidden(found["id"])["consumed"] == intent["id"])
 
 
 def _used_up(scope: Scope, found: Wire) -> ApiError:

@@ -37,6 +37,8 @@ def named_method(call: Call, customer: str | None, intent: Wire | None) -> Wire 
     if params.get("payment_method"):
         named = params["payment_method"]
         return payment_methods.resolve_for_payment(call, named, customer=customer, intent=intent, kind="setup_intent")
+    if params.get("confirmation_token"):
+        raise call.scope.missing("confirmation_token", params["confirmation_token"], param="confirmation_token")
     if params.get("payment_method_data"):
         from fake_stripe.objects import payment_method_creation  # noqa: PLC0415 - the rarer way to name one
 
@@ -218,10 +220,16 @@ def _give_mandate(call: Call, intent: Wire, found: Wire, *, pending: bool = Fals
             f" {found['type']}, you must provide `mandate_data`."
         )
         raise invalid(text, code="parameter_missing", param="mandate_data", setup_intent=dict(intent))
+    once = call.params.get("single_use") or None
     mandate = mandates.create(
-        call.scope, found, mandate_data=given, pending=pending, on_behalf_of=intent["on_behalf_of"]
+        call.scope,
+        found,
+        mandate_data=given,
+        single_use=once,
+        pending=pending,
+        on_behalf_of=intent["on_behalf_of"],
     )
-    call.scope.update(intent, mandate=mandate["id"])
+    call.scope.update(intent, **{"single_use_mandate" if once else "mandate": mandate["id"]})
 
 
 def _ask_for_deposits(call: Call, intent: Wire, found: Wire) -> Wire:
@@ -257,8 +265,9 @@ def deposits_entered(call: Call, intent: Wire) -> Wire:
 
 def _verified(scope: Scope, intent: Wire, found: Wire) -> Wire:
     payment_methods.mark_verified(scope, found)
-    if intent["mandate"]:
-        mandates.activate(scope, intent["mandate"])
+    for name in ("mandate", "single_use_mandate"):
+        if intent[name]:
+            mandates.activate(scope, intent[name])
     setup_attempts.finish(scope, intent["latest_attempt"], "succeeded")
     return succeed(scope, intent, found, intent["latest_attempt"])
 

@@ -60,10 +60,10 @@ def _shape(call: Call, customer: str | None, payment_method: Wire | None) -> Wir
     scope, params = call.scope, call.params
     id_ = scope.new_id("seti")
     types, automatic = _types(call, payment_method)
-    return {
+    shape: Wire = {
         "id": id_,
         "object": "setup_intent",
-        "allowed_payment_method_types": None,
+        "allowed_payment_method_types": params.get("allowed_payment_method_types") or None,
         "application": scope.world.application if call.connect and not scope.is_platform else None,
         "automatic_payment_methods": automatic,
         "cancellation_reason": None,
@@ -90,6 +90,7 @@ def _shape(call: Call, customer: str | None, payment_method: Wire | None) -> Wir
         "status": "requires_confirmation" if payment_method else "requires_payment_method",
         "usage": params.get("usage") or "off_session",
     }
+    return shape | ({"attach_to_self": True} if params.get("attach_to_self") else {})
 
 
 def _configuration(scope: Scope) -> Wire:
@@ -101,6 +102,9 @@ def _types(call: Call, payment_method: Wire | None) -> tuple[list[str], Wire | N
     asked = call.params.get("payment_method_types")
     if asked:
         return list(asked), None
+    allowed = call.params.get("allowed_payment_method_types")
+    if allowed:
+        return list(allowed), {"allow_redirects": "always", "enabled": True}
     automatic = call.params.get("automatic_payment_methods")
     if isinstance(automatic, dict):
         enabled = bool(automatic.get("enabled"))

@@ -51,10 +51,20 @@ class Operation:
             facts = self._catalog.facts(self._number)
             extra = UNDOCUMENTED.get((self.method, self.path), {})
             if extra:
-                known = {name: self._catalog.add(node) for name, node in extra.items()}
-                facts = facts | {"p": facts.get("p", {}) | known}
+                facts = facts | {"p": self._extended(facts.get("p", {}), extra)}
             self._root = tree.Hash(facts, self._catalog.parameter, self._special())
         return self._root
+
+    def _extended(self, members: dict[str, int], extra: dict[str, tree.Facts]) -> dict[str, int]:
+        """`members` with those that the document does not have; a name `a[b]` is a member of the hash `a`."""
+        catalog, extended = self._catalog, dict(members)
+        for name, node in extra.items():
+            head, _, inner = name.partition("[")
+            if inner:
+                holder = catalog.facts(extended[head])
+                node = holder | {"p": holder["p"] | {inner.rstrip("]"): catalog.add(node)}}  # noqa: PLW2901 - widened
+            extended[head] = catalog.add(node)
+        return extended
 
     def _special(self) -> tree.Special:
         if self.method == "GET":

@@ -12,6 +12,9 @@ MAX_DEPTH = 4
 
 Tree = dict[str, "Tree"]
 
+_LEGACY = frozenset({"card", "source", "bank_account"})
+"""What a `payment_method` may name besides PaymentMethods; it is shown as one."""
+
 
 def tree_of(paths: list[str]) -> Tree:
     """Nested names of all paths; raises `property_expansion_max_depth` for one of more than four levels."""
@@ -125,6 +128,10 @@ def resolve(scope: Scope, holder: Wire, id: str) -> tuple[Wire | None, Scope]:  
     type_ = type_of(id)
     if type_ is None:
         return None, scope
+    if holder.get("payment_method") == id and type_ in _LEGACY:
+        from fake_stripe.objects import legacy_views  # noqa: PLC0415 - legacy details are rarely expanded
+
+        return legacy_views.find(scope, id), scope
     for place in _places(scope, holder):
         found = place.get(type_, id) or place.tombstone(type_, id)
         if found is not None:
