@@ -159,16 +159,20 @@ def _page(rows: list[Any], page: Page, key: Any) -> list[Any]:
 
 @asynccontextmanager
 async def served(
-    engine: FakeEngine, queries: FakeQueries | None = None, *interceptors: GuardInterceptor
+    engine: FakeEngine,
+    queries: FakeQueries | None = None,
+    *interceptors: GuardInterceptor,
+    deadline_s_max: float = 60.0,
+    raw: bool = False,
 ) -> AsyncIterator[Any]:
-    """A stub of a server on a free port of this machine; ends with the test."""
+    """A stub (or, `raw`, the channel) of a server on a free port of this machine; ends with the test."""
     server = grpc.aio.server(interceptors=interceptors)
-    servicer = CloneServicer(engine, queries or FakeQueries(), PageTokens(b"key"), deadline_s_max=60.0)
+    servicer = CloneServicer(engine, queries or FakeQueries(), PageTokens(b"key"), deadline_s_max=deadline_s_max)
     add_CloneServiceServicer_to_server(complete(servicer), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield CloneServiceStub(channel)
+            yield channel if raw else CloneServiceStub(channel)
     finally:
         await server.stop(None)

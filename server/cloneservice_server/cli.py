@@ -192,4 +192,7 @@ def _announce(app: App, settings: Settings, shown: dict[str, str], *, as_json: b
     else:
         details = ", ".join([settings.stripe_url, f"{mode} mode", *shown.values()])
         print(f"listening on {app.address} (Stripe: {details})", flush=True)
-    logging.getLogger("cloneservice.app").info("listening", extra={"fields": facts})
+    log = logging.getLogger("cloneservice.app")
+    log.info("listening", extra={"fields": facts})
+    if not app.address.is_loopback:
+        log.warning("the listener is not encrypted: let nobody but a proxy or mesh with TLS reach it")

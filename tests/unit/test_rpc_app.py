@@ -146,6 +146,16 @@ async def test_a_request_beyond_four_mebibytes_is_refused() -> None:
     assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+async def test_metadata_has_a_bound() -> None:
+    async with started() as (_, channel):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await CloneServiceStub(channel).GetClone(
+                pb.GetCloneRequest(clone_id="cln_1"), metadata=(("x", "y" * 65_536),)
+            )
+
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
 async def test_the_whole_server_answers_from_its_ledger() -> None:
     async with started() as (_, channel):
         stub = CloneServiceStub(channel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from typing import Any
 
@@ -338,3 +339,30 @@ def test_the_first_eleven_rpcs_are_served() -> None:
         "ListCharges",
         "LookupRequest",
     }
+
+
+async def test_a_caller_who_waits_longer_than_the_server_is_told_to_come_back() -> None:
+    engine = FakeEngine(hold=asyncio.Event())
+
+    async with served(engine, None, errors_interceptor(), deadline_s_max=0.01) as stub:
+        error, info = await refused(stub.CreateCharge(CREATE_CHARGE))
+
+    assert (error.code(), info.reason, info.metadata["request_id"]) == (
+        grpc.StatusCode.ABORTED,
+        "REQUEST_IN_PROGRESS",
+        REQUEST_ID,
+    )
+
+
+async def test_an_answer_is_the_same_byte_for_byte_however_its_labels_were_stored() -> None:
+    labels = [(f"label {n}", str(n)) for n in range(20)]
+    bodies = set()
+
+    for order in (1, -1):
+        charge = dataclasses.replace(CHARGE, metadata=dict(labels[::order]))
+        engine = FakeEngine(FakeAnswer(results.ChargeMade(charge)))
+        async with served(engine, None, errors_interceptor(), raw=True) as channel:
+            rpc = channel.unary_unary("/cloneservice.v1.CloneService/CreateCharge")
+            bodies.add(await rpc(CREATE_CHARGE.SerializeToString()))
+
+    assert len(bodies) == 1

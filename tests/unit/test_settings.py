@@ -179,3 +179,10 @@ def test_each_setting_is_described() -> None:
     undescribed = [one.name for one in dataclasses.fields(Settings) if "help" not in one.metadata and one.repr]
 
     assert undescribed == []
+
+
+@pytest.mark.parametrize(
+    ("text", "loopback"), [("127.0.0.1:1", True), ("localhost:1", True), ("[::1]:1", True), ("0.0.0.0:1", False)]
+)
+def test_only_loopback_is_private(text: str, loopback: bool) -> None:
+    assert parse_address(text).is_loopback is loopback

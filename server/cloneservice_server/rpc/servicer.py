@@ -3,6 +3,7 @@
 # ruff: noqa: N802 - RPC names are the contract's
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
@@ -11,7 +12,7 @@ from cloneservice.v1 import clone_service_pb2 as pb
 from google.protobuf.message import Message
 
 from cloneservice_server.domain import commands, results, values
-from cloneservice_server.domain.errors import DomainError
+from cloneservice_server.domain.errors import DomainError, RequestInProgress
 from cloneservice_server.ports import ChargeFilter, CloneFilter, Page, RequestRow
 from cloneservice_server.rpc import convert, messages, validate
 from cloneservice_server.rpc.paging import PageTokens, page_size
@@ -185,12 +186,18 @@ class CloneServicer:
         """Run a mutation and wait for its answer. Raises its DomainError."""
         validate.check(request)
         command = to_command(request)
-        answer = await self._engine.submit(
-            request.request_id.lower(),  # type: ignore[attr-defined]  # every mutation has one
-            convert.request_hash(command),
-            command,
-            deadline_s=self._deadline_s(context),
-        )
+        request_id: str = request.request_id.lower()  # type: ignore[attr-defined]  # every mutation has one
+        try:
+            async with asyncio.timeout(self._deadline_s_max):
+                answer = await self._engine.submit(
+                    request_id, convert.request_hash(command), command, deadline_s=self._deadline_s(context)
+                )
+        except TimeoutError as late:
+            raise RequestInProgress(
+                f"Still being carried out after {self._deadline_s_max:g} s; repeat with the same request_id",
+                {"request_id": request_id},
+                retry_after_s=1.0,
+            ) from late
         if answer.replayed:
             await context.send_initial_metadata(REPLAYED)
         if answer.error is not None:

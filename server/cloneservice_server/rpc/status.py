@@ -42,7 +42,7 @@ def status_of(error: DomainError) -> status_pb2.Status:
     for make in (_error_info, *row.details):
         for detail in make(error, DETAILS_BYTES - _size(status)):
             packed = AnyMessage()
-            packed.Pack(detail)
+            packed.Pack(detail, deterministic=True)
             if _size(status) + packed.ByteSize() + 8 <= DETAILS_BYTES:
                 status.details.append(packed)
     return status

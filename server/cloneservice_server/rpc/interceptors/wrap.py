@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
+from google.protobuf.message import Message
 
 SERVICE = "cloneservice.v1.CloneService"
 
@@ -51,11 +52,16 @@ def _around(guard: Guard, method: str, handler: Any) -> Handler:
                 async for message in stream(request, context):
                     yield message
 
-        return grpc.unary_stream_rpc_method_handler(streamed, handler.request_deserializer, handler.response_serializer)
+        return grpc.unary_stream_rpc_method_handler(streamed, handler.request_deserializer, deterministic)
     unary = handler.unary_unary
 
     async def answered(request: Any, context: Context) -> Any:
         async with guard(method, request, context):
             return await unary(request, context)
 
-    return grpc.unary_unary_rpc_method_handler(answered, handler.request_deserializer, handler.response_serializer)
+    return grpc.unary_unary_rpc_method_handler(answered, handler.request_deserializer, deterministic)
+
+
+def deterministic(message: Message) -> bytes:
+    """Labels in a fixed order, so that a replayed answer is the first one byte for byte."""
+    return message.SerializeToString(deterministic=True)
