@@ -95,11 +95,17 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 def _metavar(setting: dataclasses.Field[Any]) -> str:
     choices = setting.metadata.get("choices")
-    return "{" + ",".join(choices) + "}" if choices else ("N" if setting.type == "int" else "VALUE")
+    if choices:
+        return "{" + ",".join(choices) + "}"
+    return "N" if setting.type == "int" else str(setting.metadata["metavar"])
 
 
 def _version(_: argparse.Namespace) -> None:
-    print(f"cloneservice-server {importlib.metadata.version('cloneservice')}")
+    try:
+        version = importlib.metadata.version("cloneservice")
+    except importlib.metadata.PackageNotFoundError:
+        version = "of a source tree that is not installed"
+    print(f"cloneservice-server {version}")
 
 
 def _serve(parsed: argparse.Namespace) -> None:

@@ -40,13 +40,17 @@ def _setting(default: Any, help_text: str, **more: Any) -> Any:
 class Settings:
     """What a server is started with. Build it with `load`, which checks."""
 
-    listen: str = _setting("127.0.0.1:50051", "host:port to serve on; port 0 takes a free one")
+    listen: str = _setting("127.0.0.1:50051", "host:port to serve on; port 0 takes a free one", metavar="HOST:PORT")
     """host:port to serve on; port 0 takes a free one. Not encrypted: beyond loopback it wants a mesh or proxy."""
-    ledger: str = _setting("", f"sqlite:///PATH or postgresql://... (default {LEDGER}; in memory with --stripe fake)")
+    ledger: str = _setting(
+        "", f"sqlite:///PATH or postgresql://... (default {LEDGER}; in memory with --stripe fake)", metavar="URL"
+    )
     """URL of the ledger. A file by default; in memory with `--stripe fake`, whose world ends with the process too."""
-    stripe: str = _setting("", "live, test, fake or a base URL (default: live or test, as the key says)")
+    stripe: str = _setting(
+        "", "live, test, fake or a base URL (default: live or test, as the key says)", metavar="MODE"
+    )
     """`live`, `test`, `fake`, or the base URL of a double. Empty: Stripe itself, in the mode of the key."""
-    stripe_api_key_file: str = _setting("", "file that holds the Stripe key, instead of STRIPE_API_KEY")
+    stripe_api_key_file: str = _setting("", "file that holds the Stripe key, instead of STRIPE_API_KEY", metavar="FILE")
     """File that holds the platform's secret key, alone on its first line."""
     stripe_api_key: str = field(default="", repr=False)
     """The key itself, from `STRIPE_API_KEY` or the file; never from the command line, where every user can read it."""
