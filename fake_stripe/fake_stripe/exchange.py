@@ -144,6 +144,9 @@ class Exchange:
         header = request.headers.get(b"idempotency-key")
         if header is not None and request.method != "GET":
             self.idempotency_key = header.decode("latin-1")
+        elif request.method == "POST":
+            # Recorded in 2026 (not before 2022): a POST without a key is given one, and answered like any other.
+            self.idempotency_key = world.ids.uuid()
         check_rate(world, self.account, request.method, self.operation.path if self.operation else request.path)
         if not world.has_faults:
             return None
@@ -176,10 +179,12 @@ class Exchange:
         idempotency.check_key(key)
         world, path = self.world, self.request.path
         slot = (self.account, self.key.livemode, key)
-        earlier = idempotency.find(world, slot, path, self.request.body)
+        query = self.request.query
+        sent = self.request.body + b"&" + query if query else self.request.body
+        earlier = idempotency.find(world, slot, path, sent)
         if earlier is not None:
             return self._replay(earlier)
-        record = idempotency.Record(path, self.request.body, self.request_id, world.clock.now())
+        record = idempotency.Record(path, sent, self.request_id, world.clock.now())
         fidelity = ""
         try:
             status, body, fidelity = self._execute()

@@ -61,6 +61,13 @@ class Ids:
         self.counter += 1
         return ((self.counter * 0x9E3779B97F4A7C15 + self._base) >> 21) % below
 
+    def uuid(self) -> str:
+        """A reproducible UUID, as Stripe gives requests that bring no idempotency key."""
+        self.counter += 1
+        mixed = (self.counter * 0x9E3779B97F4A7C15F39CC0605CEDC835 + self._base * 0xD1B54A32D192ED03) % (1 << 128)
+        digits = f"{mixed:032x}"
+        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
     def new(self, prefix: str, account: str, now: int, like: str | None = None) -> str:
         """A new id of `prefix` on `account`; `like` another id, it shares that one's middle, as one payment's do."""
         if prefix in _SHORT:
