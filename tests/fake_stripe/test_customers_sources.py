@@ -111,3 +111,14 @@ def test_an_expanded_legacy_card_is_shown_as_a_payment_method(api: Api) -> None:
         customer["default_source"],
         "visa",
     )
+
+
+def test_the_older_paths_name_the_same_cards_and_bank_accounts(api: Api) -> None:
+    customer = api.customer()
+    card = api.post(f"/v1/customers/{customer}/cards", source="tok_visa")["id"]
+    account = api.post(f"/v1/customers/{customer}/bank_accounts", source="btok_us_unverified")["id"]
+    assert [o["id"] for o in api.get(f"/v1/customers/{customer}/cards")["data"]] == [card]
+    assert api.get(f"/v1/customers/{customer}/cards/{card}")["id"] == card
+    path = f"/v1/customers/{customer}/bank_accounts/{account}"
+    assert api.post(f"{path}/verify", amounts=[32, 45])["status"] == "verified"
+    assert api.delete(path)["deleted"] is True

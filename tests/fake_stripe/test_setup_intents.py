@@ -337,3 +337,25 @@ def test_a_type_that_the_intent_does_not_take_is_refused(api: Api) -> None:
     )
     assert error["param"] == "payment_method"
     assert "us_bank_account" in error["message"]
+
+
+def test_a_confirmation_token_confirms_once(api: Api) -> None:
+    token = api.post(
+        "/v1/test_helpers/confirmation_tokens", payment_method="pm_card_visa", return_url="https://shop.example/"
+    )
+    assert token["payment_method_preview"]["card"]["last4"] == "4242"
+    intent = api.post("/v1/setup_intents", confirmation_token=token["id"], confirm=True)
+    assert intent["status"] == "succeeded"
+    assert api.get(f"/v1/confirmation_tokens/{token['id']}")["setup_intent"] == intent["id"]
+    error = api.refused(400, "POST", "/v1/setup_intents", confirmation_token=token["id"], confirm=True)
+    assert error["param"] == "confirmation_token"
+    unknown = api.refused(400, "POST", "/v1/setup_intents", confirmation_token="ctoken_1Nowhere", confirm=True)
+    assert unknown["code"] == "resource_missing"
+
+
+def test_a_confirmation_token_expires_after_twelve_hours(api: Api) -> None:
+    api.world.clock.freeze()
+    token = api.post("/v1/test_helpers/confirmation_tokens", payment_method="pm_card_visa")["id"]
+    api.world.advance(12 * 3600)
+    error = api.refused(400, "POST", "/v1/setup_intents", confirmation_token=token, confirm=True)
+    assert "expired" in error["message"]

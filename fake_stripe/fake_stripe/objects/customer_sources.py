@@ -18,7 +18,7 @@ from fake_stripe.objects.card_details import (
     verified_legacy,
 )
 from fake_stripe.objects.metadata import merged_metadata, unset_to_none
-from fake_stripe.objects.registry import Call, operation
+from fake_stripe.objects.registry import Call, Handler, operation
 from fake_stripe.render.lists import paginate
 from fake_stripe.scope import Scope, Wire
 
@@ -308,43 +308,23 @@ def _not_verified(scope: Scope, bank: Wire, result: str) -> ApiError:
     return state_error(text, code=None)
 
 
-# The older names of the same things; documents before 2015 use them, and the catalog still lists them.
+# ---- the older names of the same things, of before 2015; the document still lists them
 
 
-@operation("GET", "/v1/customers/{customer}/cards")
-def list_cards(call: Call) -> Wire:
-    """A customer's legacy cards."""
-    customer = _customer(call)
-    return paginate(call, all_of(call.scope, customer, "card"), f"/v1/customers/{customer}/cards", type="card")
+def _list_of(type_: str, name: str) -> Handler:
+    def listed(call: Call) -> Wire:
+        customer = _customer(call)
+        items = all_of(call.scope, customer, type_)
+        return paginate(call, items, f"/v1/customers/{customer}/{name}", type=type_)
+
+    return listed
 
 
-@operation("POST", "/v1/customers/{customer}/cards")
-def create_card(call: Call) -> Wire:
-    """The older name of POST sources."""
-    return create(call)
-
-
-@operation("GET", "/v1/customers/{customer}/cards/{id}")
-def retrieve_card(call: Call) -> Wire:
-    """The older name of GET sources/{id}."""
-    return retrieve(call)
-
-
-@operation("DELETE", "/v1/customers/{customer}/cards/{id}")
-def delete_card(call: Call) -> Wire:
-    """The older name of DELETE sources/{id}."""
-    return delete(call)
-
-
-@operation("GET", "/v1/customers/{customer}/bank_accounts")
-def list_bank_accounts(call: Call) -> Wire:
-    """A customer's legacy bank accounts."""
-    customer = _customer(call)
-    items = all_of(call.scope, customer, "bank_account")
-    return paginate(call, items, f"/v1/customers/{customer}/bank_accounts", type="bank_account")
-
-
-@operation("POST", "/v1/customers/{customer}/bank_accounts/{id}/verify")
-def verify_bank_account(call: Call) -> Wire:
-    """The older name of POST sources/{id}/verify."""
-    return verify(call)
+for _name, _type in (("cards", "card"), ("bank_accounts", "bank_account")):
+    _base = f"/v1/customers/{{customer}}/{_name}"
+    operation("GET", _base)(_list_of(_type, _name))
+    operation("POST", _base)(create)
+    operation("GET", _base + "/{id}")(retrieve)
+    operation("POST", _base + "/{id}")(update)
+    operation("DELETE", _base + "/{id}")(delete)
+operation("POST", "/v1/customers/{customer}/bank_accounts/{id}/verify")(verify)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fake_stripe.errors import invalid, state_error
-from fake_stripe.objects import customer_sources, payment_methods
+from fake_stripe.objects import customer_sources, payment_methods, tax_ids
 from fake_stripe.objects.metadata import address, merged_metadata, unset_to_none
 from fake_stripe.objects.registry import Call, expansion, operation
 from fake_stripe.render.lists import list_object, paginate, search
@@ -39,6 +39,8 @@ def create(call: Call) -> Wire:
     scope.emit("customer.created", customer)
     if saved is not None:
         _announce(scope, saved)
+    for given in params.get("tax_id_data") or ():
+        tax_ids.add(scope, customer["id"], given["type"], given["value"])
     return customer
 
 
@@ -250,13 +252,6 @@ def expand_subscriptions(scope: Scope, customer: Wire) -> Wire:
     return list_object(items[:10], url, has_more=len(items) > 10, total_count=len(items))
 
 
-@expansion("customer", "tax_ids")
-def expand_tax_ids(scope: Scope, customer: Wire) -> Wire:
-    """The customer's tax ids."""
-    items = list(scope.list("tax_id", customer=customer["id"]))
-    return list_object(items, f"/v1/customers/{customer['id']}/tax_ids", total_count=len(items))
-
-
 @expansion("customer", "invoice_credit_balance")
 def expand_invoice_credit_balance(scope: Scope, customer: Wire) -> Wire:  # noqa: ARG001 - an expander's signature
     """Credit by currency: none, until credit notes are modelled."""
@@ -276,18 +271,4 @@ def expand_tax(scope: Scope, customer: Wire) -> Wire:
         "ip_address": scope.hidden(customer["id"]).get("tax_ip"),
         "location": location,
         "provider": "stripe",
-    }
-
-
-@expansion("customer", "cash_balance")
-def expand_cash_balance(scope: Scope, customer: Wire) -> Wire:
-    """The customer's cash balance: no bank transfers are modelled, so nothing is ever available."""
-    settings = {"reconciliation_mode": "automatic", "using_merchant_default": True}
-    return {
-        "object": "cash_balance",
-        "available": None,
-        "customer": customer["id"],
-        "customer_account": None,
-        "livemode": scope.livemode,
-        "settings": settings,
     }

@@ -26,6 +26,8 @@ class Call:
         params: decoded, validated, coerced parameters; `""` means unset.
         path: the path parameters by the names of the OpenAPI document.
         version: the API version that the answer is shaped for.
+        pinned: whether the request named that version; without a name, rules that newer versions made stricter are
+            not applied, since the account's own default version is unknown.
         connect: whether `Stripe-Account`, or an account in the path, was used.
         key_kind: `sk`, `rk` or `pk`.
         now: unix seconds on the world's clock.
@@ -48,6 +50,7 @@ class Call:
     expand: list[str]
     url: str
     base_url: str
+    pinned: bool = True
 
 
 Handler = Callable[[Call], Wire]
@@ -62,21 +65,21 @@ _loaded: set[str] = set()
 # First segment after /v1/ -> the modules that register its operations, where it is not simply the module of that name.
 _MODULES: dict[str, tuple[str, ...]] = {
     "account": ("accounts",),
-    "accounts": ("accounts", "capabilities", "external_accounts"),
-    "customers": ("customers", "customer_sources", "payment_methods"),
+    "accounts": ("accounts", "capabilities", "external_accounts", "persons"),
+    "customers": ("customers", "customer_sources", "payment_methods", "customer_balances", "tax_ids"),
     "payment_methods": ("payment_methods", "payment_method_creation", "payment_method_updates"),
     "application_fees": ("application_fees",),
     "balance_transactions": ("balance_transactions",),
     "balance": ("balance", "balance_transactions"),
     "charges": ("charges", "refunds", "disputes"),
-    "test_helpers": ("test_clocks", "test_helpers"),
+    "test_helpers": ("test_clocks", "test_helpers", "confirmation_tokens"),
     "setup_attempts": ("setup_attempts",),
     "files": ("files",),
 }
 
 # Object type -> the modules that register its expansions.
 _EXPANDING: dict[str, tuple[str, ...]] = {
-    "customer": ("customers", "customer_sources"),
+    "customer": ("customers", "customer_sources", "customer_balances", "tax_ids"),
     "charge": ("charges", "refunds"),
     "account": ("accounts",),
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 from fake_stripe import cards
 from fake_stripe.errors import ApiError, invalid, state_error
-from fake_stripe.objects import authentication, mandates, payment_methods, setup_attempts
+from fake_stripe.objects import authentication, confirmation_tokens, mandates, payment_methods, setup_attempts
 from fake_stripe.objects.bank_details import MAX_ATTEMPTS, deposit_result
 from fake_stripe.objects.card_details import refused
 from fake_stripe.objects.registry import Call
@@ -34,11 +34,10 @@ _RETURN_URL = (
 def named_method(call: Call, customer: str | None, intent: Wire | None) -> Wire | None:
     """The payment method that `payment_method` or `payment_method_data` of the call names, None when neither does."""
     params = call.params
+    confirmation_tokens.spend(call, intent)
     if params.get("payment_method"):
         named = params["payment_method"]
         return payment_methods.resolve_for_payment(call, named, customer=customer, intent=intent, kind="setup_intent")
-    if params.get("confirmation_token"):
-        raise call.scope.missing("confirmation_token", params["confirmation_token"], param="confirmation_token")
     if params.get("payment_method_data"):
         from fake_stripe.objects import payment_method_creation  # noqa: PLC0415 - the rarer way to name one
 
@@ -57,6 +56,7 @@ def confirm(call: Call, intent: Wire, named: Wire | None) -> Wire:
     if named is None and intent["payment_method"] is None:
         raise state_error(_MISSING_METHOD, code="setup_intent_unexpected_state", setup_intent=dict(intent))
     _refuse_state(intent)
+    confirmation_tokens.spent_by(call, intent)
     found = named or payment_methods.require(scope, intent["payment_method"])
     _refuse_without_return_url(call, intent)
     _refuse_type(intent, found)
