@@ -198,8 +198,8 @@ def company(country: str) -> Wire:
     }
 
 
-def due(account: Wire) -> list[str]:
-    """What Stripe still asks of the account, sorted; nothing once it has been rejected."""
+def due(account: Wire, *, wanted: bool) -> list[str]:
+    """What Stripe still asks of the account, sorted; `wanted` tells whether it has requested any capability."""
     names: tuple[str, ...] = _STANDARD_DUE
     if account["controller"].get("requirement_collection") == "application":
         names = _CUSTOM_DUE
@@ -207,7 +207,7 @@ def due(account: Wire) -> list[str]:
             names += _INDIVIDUAL_DUE
         elif account.get("business_type"):
             names += _COMPANY_DUE
-    if not account["capabilities"] and account["type"] != "standard":
+    if not wanted and account["type"] != "standard":
         names = ()
     return sorted(name for name in names if not _given(account, name))
 

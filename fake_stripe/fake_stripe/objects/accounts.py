@@ -171,20 +171,24 @@ def deauthorize(world: World, account_id: str, *, livemode: bool = False) -> Wir
 def refresh(home: Scope, account: Wire) -> Wire:
     """Works out again what is due and what is enabled; returns the former values of what changed."""
     rejected = home.hidden(account["id"]).get("rejected")
-    due = [] if rejected else account_shape.due(account)
-    reason = rejected or ("requirements.past_due" if due else None)
     scope = home.world.scope(account["id"], livemode=home.livemode)
-    active = capabilities.settle(scope, account, due=bool(due) or bool(rejected))
+    wanted = capabilities.requested(scope)
+    due = [] if rejected else account_shape.due(account, wanted=bool(wanted))
+    active = capabilities.settle(scope, account, due=due, rejected=bool(rejected))
     standard = account["type"] == "standard"
-    submitted = not due and (standard or bool(account["capabilities"]))
+    ready = not due and not rejected and (standard or bool(wanted))
     return home.update(
         account,
-        requirements=account_shape.requirements(due, disabled_reason=reason),
+        requirements=account_shape.requirements(due, disabled_reason=rejected or _disabled(due)),
         capabilities=active,
-        details_submitted=submitted,
-        charges_enabled=submitted and not rejected and (standard or active.get("card_payments") == "active"),
-        payouts_enabled=submitted and not rejected and (standard or active.get("transfers") == "active"),
+        details_submitted=not due and (standard or bool(wanted)),
+        charges_enabled=ready and (standard or active.get("card_payments") == "active"),
+        payouts_enabled=ready and (standard or active.get("transfers") == "active"),
     )
+
+
+def _disabled(due: list[str]) -> str | None:
+    return "requirements.past_due" if due else None
 
 
 def _check(params: Wire) -> None:

@@ -11,6 +11,7 @@ from fake_stripe.objects.registry import Call, operation
 from fake_stripe.render.lists import list_object
 from fake_stripe.scope import Scope, Wire
 
+
 def request(scope: Scope, account: Wire, params: Wire) -> None:
     """Notes the capabilities that the parameters of an account request or give back; `scope` is the account's own.
 
@@ -56,21 +57,27 @@ def _put(scope: Scope, account_id: str, name: str, *, requested: bool) -> Wire:
     return kept
 
 
-def settle(scope: Scope, account: Wire, *, due: bool) -> dict[str, str]:
+def requested(scope: Scope) -> list[str]:
+    """The names of the capabilities that the account of `scope` wants."""
+    return [str(capability["id"]) for capability in scope.list("capability") if capability["requested"]]
+
+
+def settle(scope: Scope, account: Wire, *, due: list[str], rejected: bool) -> dict[str, str]:
     """The account's `capabilities` hash after its requirements were looked at; emits capability.updated for changes."""
     for capability in list(scope.list("capability")):
-        status = "unrequested" if not capability["requested"] else "inactive" if due else "active"
-        wanted = account["requirements"]["currently_due"] if due else []
-        requirements = {**capability["requirements"], "currently_due": list(wanted), "past_due": list(wanted)}
-        reason = "requirements.fields_needed" if due else None
-        requirements |= {"eventually_due": list(wanted), "disabled_reason": reason}
+        wanted = due if capability["requested"] else []
+        inactive = bool(wanted) or rejected
+        reason = "rejected" if rejected else "requirements.fields_needed" if wanted else None
+        requirements = {**capability["requirements"], "disabled_reason": reason}
+        requirements |= {name: list(wanted) for name in ("currently_due", "eventually_due", "past_due")}
+        status = "unrequested" if not capability["requested"] else "inactive" if inactive else "active"
         previous = scope.update(capability, status=status, requirements=requirements)
         if "status" in previous:
             scope.emit("capability.updated", capability, {"status": previous["status"]})
     kept = {capability["id"]: capability for capability in scope.list("capability")}
-    hash_: dict[str, str] = {name: status for name, status in account["capabilities"].items() if name not in kept}
-    hash_ |= {name: c["status"] for name, c in kept.items() if c["status"] != "unrequested"}
-    return dict(sorted(hash_.items()))
+    shown: dict[str, str] = {name: status for name, status in account["capabilities"].items() if name not in kept}
+    shown |= {name: c["status"] for name, c in kept.items() if c["status"] != "unrequested"}
+    return dict(sorted(shown.items()))
 
 
 @operation("GET", "/v1/accounts/{account}/capabilities")

@@ -189,11 +189,17 @@ def confirm(call: Call) -> Wire:
         scope.update(intent, **changes)
     payment_method: Wire | None = None
     if intent["payment_method"]:
-        payment_method = payment_methods.resolve_for_payment(
-            call, intent["payment_method"], customer=intent["customer"], intent=intent
-        )
+        payment_method = _own_payment_method(call, intent)
     _confirm(call, intent, payment_method)
     return intent
+
+
+def _own_payment_method(call: Call, intent: Wire) -> Wire:
+    """What the intent names already; an earlier attempt of the same intent has not used it up for this one."""
+    named = intent["payment_method"]
+    if call.scope.hidden(named).get("consumed") == intent["id"]:
+        return payment_methods.require(call.scope, named)
+    return payment_methods.resolve_for_payment(call, named, customer=intent["customer"], intent=intent)
 
 
 _CONFIRM_CHANGES = frozenset(
