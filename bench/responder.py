@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import re
 import sys
+from typing import Any
 from urllib.parse import parse_qs
 
 import httptools
@@ -89,7 +90,7 @@ class Responder(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start parsing."""
-        self.transport = transport
+        self.transport: Any = transport  # uvloop's is a Transport without being one by class
         self.parser = httptools.HttpRequestParser(self)
         self.on_message_begin()
 
@@ -113,7 +114,6 @@ class Responder(asyncio.Protocol):
         """Answer."""
         body = orjson.dumps(answer(self.url.decode(), parse_qs(self.body.decode())), option=orjson.OPT_INDENT_2)
         head = _HEAD % len(body)
-        assert isinstance(self.transport, asyncio.Transport)
         delay_s = DELAY_S
         if delay_s:
             asyncio.get_running_loop().call_later(delay_s, self.transport.write, head + body)
