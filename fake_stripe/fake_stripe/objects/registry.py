@@ -66,8 +66,13 @@ _loaded: set[str] = set()
 _MODULES: dict[str, tuple[str, ...]] = {
     "account": ("accounts",),
     "accounts": ("accounts", "capabilities", "external_accounts", "persons"),
-    "customers": ("customers", "customer_sources", "payment_methods", "customer_balances", "tax_ids"),
-    "payment_methods": ("payment_methods", "payment_method_creation", "payment_method_updates"),
+    "customers": ("customers", "customer_sources", "payment_method_lists", "customer_balances", "tax_ids"),
+    "payment_methods": (
+        "payment_methods",
+        "payment_method_creation",
+        "payment_method_lists",
+        "payment_method_updates",
+    ),
     "application_fees": ("application_fees",),
     "balance_transactions": ("balance_transactions",),
     "balance": ("balance", "balance_transactions"),
