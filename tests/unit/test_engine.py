@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import itertools
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -28,51 +27,15 @@ from cloneservice_server.ports import AnswerLost, Ledger, NotSent, Refused, Stri
 from cloneservice_server.workflows.engine import Engine, EngineSettings
 from cloneservice_server.workflows.run import RetrySettings
 
-from tests.fakes import Held, Lost, ScriptedStripeGateway
+from tests.fakes import Held, Lost
 from tests.virtual_clock import VirtualClock
+from tests.working_stripe import WorkingStripe as Stripe
+from tests.working_stripe import payment_intent
 
 ACCOUNT, CUSTOMER, CARD = "acct_seller", "cus_shopper", "pm_saved"
 SETTINGS = EngineSettings(lease_s=30, retry=RetrySettings(attempts=3, backoff_s=0.1))
 CHARGE = CloneAndCharge(CUSTOMER, ACCOUNT, ChargeOptions(Money(1999, "USD"), Money(199, "USD")), CARD)
 DECLINED = {"code": "card_declined", "decline_code": "insufficient_funds", "type": "card_error", "message": "No funds."}
-
-
-def payment_intent(status: str, identifier: str = "pi_1", **more: Any) -> dict[str, Any]:
-    received = 1999 if status == "succeeded" else 0
-    return {"id": identifier, "object": "payment_intent", "status": status, "amount_received": received} | more
-
-
-class Stripe(ScriptedStripeGateway):
-    """A Stripe on which everything works; tests script what does not."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        number = itertools.count(1)
-        card = {"brand": "visa", "last4": "4242", "exp_month": 8, "exp_year": 2030, "fingerprint": "f"}
-
-        def clone(call: StripeCall) -> dict[str, Any]:
-            return {"id": f"pm_clone{next(number)}", "object": "payment_method", "type": "card", "card": card}
-
-        def customer(call: StripeCall) -> dict[str, Any]:
-            return {"id": f"cus_made{next(number)}", "object": "customer", "metadata": call.params["metadata"]}
-
-        def intent(call: StripeCall) -> dict[str, Any]:
-            return payment_intent("requires_confirmation", f"pi_{next(number)}")
-
-        def confirm(call: StripeCall) -> dict[str, Any]:
-            return payment_intent("succeeded", call.path.split("/")[3], latest_charge="ch_1")
-
-        self.on("POST", r"/v1/payment_methods", clone)
-        self.on("POST", r"/v1/payment_methods/[^/]+/attach", lambda call: clone(call) | {"id": call.path.split("/")[3]})
-        self.on("POST", r"/v1/customers", customer)
-        self.on("POST", r"/v1/customers/[^/]+", lambda call: {"id": call.path.split("/")[3], "object": "customer"})
-        self.on("POST", r"/v1/payment_intents", intent)
-        self.on("POST", r"/v1/payment_intents/[^/]+/confirm", confirm)
-        self.on("GET", r"/v1/customers/[^/]+", lambda call: {"id": call.path.split("/")[3], "object": "customer"})
-
-    def confirmed(self) -> list[StripeCall]:
-        """Confirmations that took effect."""
-        return [call for call in self.done if call.path.endswith("/confirm")]
 
 
 @pytest.fixture
