@@ -9,6 +9,7 @@ from fake_stripe.errors import ApiError, state_error
 from fake_stripe.objects import (
     bank_details,
     charge_settlement,
+    confirmation_tokens,
     payment_attempts,
     payment_methods,
 )
@@ -64,6 +65,7 @@ def create(call: Call) -> Wire:
     scope, params = call.scope, call.params
     if not params.get("confirm"):
         parameters.check_confirm_only(params)
+    confirmation_tokens.spend(call, None)
     intent = parameters.build(call)
     payment_method = parameters.payment_method_of(call, intent)
     if payment_method is not None:
@@ -71,6 +73,7 @@ def create(call: Call) -> Wire:
     scope.insert(intent)
     scope.emit("payment_intent.created", intent)
     if params.get("confirm"):
+        confirmation_tokens.spent_by(call, intent)
         _confirm(call, intent, payment_method)
     return intent
 
@@ -179,10 +182,12 @@ def confirm(call: Call) -> Wire:
     """Tries to pay the intent, with the PaymentMethod it has or with the one that the call names."""
     intent = _required(call)
     scope, params = call.scope, call.params
+    confirmation_tokens.spend(call, intent)
     named = params.get("payment_method") or params.get("payment_method_data")
     if not named and not intent["payment_method"] and not _default_source(scope, intent):
         raise _missing(intent)
     _check_confirmable(intent)
+    confirmation_tokens.spent_by(call, intent)
     given = {name: value for name, value in params.items() if name in _CONFIRM_CHANGES}
     if given:
         changes = _changes(_only(call, given), intent)
