@@ -134,6 +134,8 @@ def build(account_id: str, params: Wire, *, created: int) -> Wire:
     if kind in ("custom", "express"):
         # Stripe keeps both parts of the legal entity, whichever it turns out to be.
         account["company"] = company(country) | dict.fromkeys(_PROVIDED, True)
+    if kind == "express":
+        account["login_links"] = empty_list(f"/v1/accounts/{account_id}/login_links")
     return account
 
 

@@ -74,7 +74,8 @@ def refund(scope: Scope, charge: Wire, params: Wire) -> Wire:
         reversal = _return_transfer(scope, charge, amount, made["id"])
         scope.update(made, transfer_reversal=reversal["id"])
     gone = charge["amount_refunded"] + amount
-    scope.update(charge, amount_refunded=gone, refunded=gone == charge["amount"])
+    reported = {"user_report": "fraudulent"} if made["reason"] == "fraudulent" else charge["fraud_details"]
+    scope.update(charge, amount_refunded=gone, refunded=gone == charge["amount"], fraud_details=reported)
     scope.emit("charge.refunded", charge)
     scope.emit("refund.created", made)
     if status == "pending" or behaviour == "fails":

@@ -62,7 +62,14 @@ def send(
     """Moves `amount` minor units from `scope` to `destination`, where it arrives as a payment (`py_`)."""
     transfer_id = scope.new_id("tr", like=source)
     out = balance_transactions.record(
-        scope, "transfer", amount=-amount, currency=currency, source=transfer_id, like=source, description=description
+        scope,
+        "transfer",
+        amount=-amount,
+        currency=currency,
+        source=transfer_id,
+        like=source,
+        description=description,
+        at_once=source is None,
     )
     payment = _arrive(
         scope.world.scope(destination, scope.livemode),
@@ -71,6 +78,7 @@ def send(
         amount=amount,
         currency=currency,
         application_fee=application_fee,
+        at_once=source is None,
     )
     transfer = scope.insert(
         {
@@ -98,7 +106,7 @@ def send(
 
 
 def _arrive(
-    seller: Scope, sender: Scope, transfer_id: str, *, amount: int, currency: str, application_fee: int
+    seller: Scope, sender: Scope, transfer_id: str, *, amount: int, currency: str, application_fee: int, at_once: bool
 ) -> Wire:
     payment_id = seller.new_id("py")
     parts: list[Wire] = []
@@ -108,7 +116,14 @@ def _arrive(
         application = seller.world.application
         parts = fee_details(stripe=0, application=application_fee, application_id=application, currency=currency)
     transaction = balance_transactions.record(
-        seller, "payment", amount=amount, currency=currency, source=payment_id, like=payment_id, fee_details=parts
+        seller,
+        "payment",
+        amount=amount,
+        currency=currency,
+        source=payment_id,
+        like=payment_id,
+        fee_details=parts,
+        at_once=at_once,
     )
     payment = charge_shape.build(
         seller,
