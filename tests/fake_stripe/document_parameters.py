@@ -12,7 +12,7 @@ _TEXTS = {"currency": "usd", "email": "a@example.com", "decimal": "1.5"}
 def least(operation: Operation) -> Pairs:
     """The required parameters alone."""
     pairs: Pairs = []
-    root = catalog().facts(operation._number)
+    root = operation.documented
     for name in root.get("q", ()):
         _least(catalog().facts(root["p"][name]), name, pairs)
     return pairs
@@ -49,6 +49,7 @@ def _value(node: dict[str, Any], name: str) -> str:
     return _TEXTS.get(node.get("f") or leaf, "text")
 
 
+_FREE = ["text", "pm_card_visa", "tok_visa", "usd", "card", "4242424242424242", "123", "US"]
 _STRANGE = [
     "",
     " ",
@@ -68,50 +69,88 @@ _STRANGE = [
 ]
 
 
+_PLURALS = {"cards": "card", "bank_accounts": "bank_account", "sources": "card", "persons": "person"}
+
+
+class Pool:
+    """Ids that exist, by the object they are of."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._ids: dict[str, list[str]] = {}
+
+    def add(self, obj: Any) -> None:
+        """Remember an answered object, and the items of an answered list."""
+        if isinstance(obj.get("data"), list):
+            for item in obj["data"]:
+                self.add(item)
+        elif isinstance(obj.get("id"), str) and not obj.get("deleted"):
+            known = self._ids.setdefault(str(obj.get("object")), [])
+            known.append(obj["id"])
+            del known[:-8]
+
+    def any(self) -> str:
+        """Any id."""
+        return self._rng.choice([id_ for ids in self._ids.values() for id_ in ids] or ["cus_nope"])
+
+    def of(self, name: str) -> str | None:
+        """An id of the object that a parameter or path segment of this name means."""
+        known = self._ids.get(_PLURALS.get(name, name.removesuffix("s")))
+        return self._rng.choice(known) if known else None
+
+
 class Drawn:
-    """Random parameters; the same for the same seed. `ids` are ids that exist and are put in now and then."""
+    """Random parameters and paths out of one source of chance, with the pool's ids where ids belong."""
 
-    def __init__(self, seed: int, ids: list[str]) -> None:
-        self.rng = random.Random(seed)
-        self.ids = ids
+    def __init__(self, rng: random.Random, pool: Pool) -> None:
+        self.rng = rng
+        self.pool = pool
 
-    def pairs(self, operation: Operation, *, wild: float = 0.1) -> Pairs:
+    def pairs(self, operation: Operation, *, wild: float) -> Pairs:
         """Some parameters of an operation; a share of `wild` of the values and names is spoilt."""
-        found: Pairs = [] if self.rng.random() < wild else least(operation)
-        root = catalog().facts(operation._number)
+        found: Pairs = [] if self.rng.random() < wild else [self._known(*pair) for pair in least(operation)]
+        root = operation.documented
         names = list(root.get("p", {}))
         for name in self.rng.sample(names, min(len(names), self.rng.randrange(5))):
-            self._draw(catalog().facts(root["p"][name]), name, found, wild, 0)
-        return [self._spoilt(pair, wild) for pair in found]
+            self._draw(catalog().facts(root["p"][name]), name, found, 0)
+        return [self._spoilt(*pair, wild) for pair in found]
 
     def path(self, operation: Operation) -> str:
-        """The operation's path with ids in it."""
+        """The operation's path with ids in it, mostly fitting ones."""
         parts = operation.path.split("/")
-        return "/".join(self._id() if part.startswith("{") else part for part in parts)
+        for index, part in enumerate(parts):
+            if part.startswith("{"):
+                fitting = self.pool.of(parts[index - 1]) or self.pool.of(part[1:-1])
+                parts[index] = fitting if fitting and self.rng.random() < 0.9 else self.pool.any()
+        return "/".join(parts)
 
-    def _id(self) -> str:
-        return self.rng.choice([*self.ids, "cus_nope", "pm_card_visa"]) if self.ids else "cus_nope"
-
-    def _draw(self, node: dict[str, Any], name: str, pairs: Pairs, wild: float, depth: int) -> None:
+    def _draw(self, node: dict[str, Any], name: str, pairs: Pairs, depth: int) -> None:
         rng = self.rng
         kind = node["t"]
         if kind == "o" and depth < 4:
             members = list(node.get("p", {}))
             chosen = set(rng.sample(members, min(len(members), rng.randrange(3)))) | set(node.get("q", ()))
             for member in sorted(chosen):
-                self._draw(catalog().facts(node["p"][member]), f"{name}[{member}]", pairs, wild, depth + 1)
+                self._draw(catalog().facts(node["p"][member]), f"{name}[{member}]", pairs, depth + 1)
         elif kind == "m":
-            self._draw(
-                catalog().facts(node["v"]), f"{name}[{rng.choice(['usd', 'k', 'long' * 12])}]", pairs, wild, depth + 1
-            )
+            self._draw(catalog().facts(node["v"]), f"{name}[{rng.choice(['usd', 'k', 'long' * 12])}]", pairs, depth + 1)
         elif kind == "a":
             for index in range(rng.randrange(3)):
                 item = f"{name}[{index}]" if rng.random() < 0.7 else f"{name}[]"
-                self._draw(catalog().facts(node["v"]), item, pairs, wild, depth + 1)
+                self._draw(catalog().facts(node["v"]), item, pairs, depth + 1)
         elif kind == "x":
-            self._draw(catalog().facts(rng.choice(node["v"])), name, pairs, wild, depth)
+            self._draw(catalog().facts(rng.choice(node["v"])), name, pairs, depth)
         elif kind != "o":
-            pairs.append((name, self._scalar(node, name)))
+            pairs.append(self._known(name, self._scalar(node, name)))
+
+    def _known(self, name: str, value: str) -> tuple[str, str]:
+        """Ids where ids are meant, so that requests reach beyond the first look-up."""
+        fitting = self.pool.of(name) if value == "text" or not value.isascii() or value in _FREE else None
+        if name == "payment_method" and self.rng.random() < 0.5:
+            fitting = self.rng.choice(["pm_card_visa", "pm_card_chargeDeclined", "pm_usBankAccount_success"])
+        if name in ("source", "external_account") and self.rng.random() < 0.7:
+            fitting = self.rng.choice(["tok_visa", "tok_mastercard", "btok_us_verified"])
+        return name, fitting or value
 
     def _scalar(self, node: dict[str, Any], name: str) -> str:
         rng = self.rng
@@ -122,13 +161,12 @@ class Drawn:
         if node["t"] == "b":
             return rng.choice(["true", "false"])
         if node["t"] == "s" and not node.get("f") and rng.random() < 0.5:
-            return rng.choice([*self.ids, "pm_card_visa", "tok_visa", "usd", "card", "4242424242424242", "123"])
+            return rng.choice(_FREE)
         return _value(node, name)
 
-    def _spoilt(self, pair: tuple[str, str], wild: float) -> tuple[str, str]:
-        name = pair[0]
+    def _spoilt(self, name: str, value: str, wild: float) -> tuple[str, str]:
         if self.rng.random() >= wild:
-            return pair
+            return name, value
         if self.rng.random() < 0.3:
             name = self.rng.choice([name + "x", name + "[x]", name + "[]", name + "[0]", "[" + name, name + "[", ""])
         return name, self.rng.choice(_STRANGE)

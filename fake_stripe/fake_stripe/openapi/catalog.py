@@ -45,26 +45,19 @@ class Operation:
         self._root: tree.Hash | None = None
 
     @property
+    def documented(self) -> tree.Facts:
+        """The root of the parameter tree as the document has it."""
+        return self._catalog.facts(self._number)
+
+    @property
     def parameters(self) -> tree.Hash:
-        """The root of the parameter tree."""
+        """The root of the parameter tree, with what is accepted beyond the document."""
         if self._root is None:
-            facts = self._catalog.facts(self._number)
-            extra = UNDOCUMENTED.get((self.method, self.path), {})
-            if extra:
-                facts = facts | {"p": self._extended(facts.get("p", {}), extra)}
+            facts = self.documented
+            for name, node in UNDOCUMENTED.get((self.method, self.path), {}).items():
+                facts = self._catalog.extended(facts, name.replace("]", "").split("["), node)
             self._root = tree.Hash(facts, self._catalog.parameter, self._special())
         return self._root
-
-    def _extended(self, members: dict[str, int], extra: dict[str, tree.Facts]) -> dict[str, int]:
-        """`members` with those that the document does not have; a name `a[b]` is a member of the hash `a`."""
-        catalog, extended = self._catalog, dict(members)
-        for name, node in extra.items():
-            head, _, inner = name.partition("[")
-            if inner:
-                holder = catalog.facts(extended[head])
-                node = holder | {"p": holder["p"] | {inner.rstrip("]"): catalog.add(node)}}  # noqa: PLW2901 - widened
-            extended[head] = catalog.add(node)
-        return extended
 
     def _special(self) -> tree.Special:
         if self.method == "GET":
@@ -182,9 +175,30 @@ class Catalog:
         return line
 
     def add(self, facts: tree.Facts) -> int:
-        """A node that the document does not have; returns its number."""
+        """A node that the document does not have, its parts written inside it; returns its number."""
+        parts = facts.get("v")
+        if isinstance(parts, dict):
+            facts = facts | {"v": self.add(parts)}
+        elif isinstance(parts, list):
+            facts = facts | {"v": [self.add(part) for part in parts]}
         self._lines.append(facts)
         return len(self._lines) - 1
+
+    def extended(self, facts: tree.Facts, path: list[str], node: tree.Facts) -> tree.Facts:
+        """A hash with one more member, or with one replaced, at that path inside it."""
+        name, *inner = path
+        members = facts.get("p", {})
+        number = self._lend(node) if not inner else self.add(self.extended(self.facts(members[name]), inner, node))
+        return facts | {"p": members | {name: number}}
+
+    def _lend(self, node: tree.Facts) -> int:
+        """The number of an added node; `like` names an operation and one of its parameters to take it from."""
+        if "like" not in node:
+            return self.add(node)
+        method, path, name = node["like"]
+        lender = next(o for o in self._operations if (o.method, o.path) == (method, path))
+        number: int = lender.documented["p"][name]
+        return number
 
     def parameter(self, number: int) -> tree.Parameter:
         """A parameter node, compiled."""

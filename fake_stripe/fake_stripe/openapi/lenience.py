@@ -1,13 +1,16 @@
 """Where Stripe's server differs from its OpenAPI document, each with where it was seen.
 
-Keys are method and template. Parameter nodes are written as `build.py` writes them.
+Keys are method and template. Parameter nodes are written as `build.py` writes them, but with their parts inside them;
+`like` takes a node from another operation.
 """
 
 from typing import Any
 
 Route = tuple[str, str]
 
-_CARD_DATA = {"payment_method_data[card]": {"t": "any"}}
+_TEXT = {"t": "s", "l": 5000}
+_ID_OR_DETAILS = {"t": "x", "v": [_TEXT, {"t": "m", "v": _TEXT}]}
+_CARD_DATA = {"payment_method_data[card]": {"like": ("POST", "/v1/payment_methods", "card")}}
 
 UNDOCUMENTED: dict[Route, dict[str, dict[str, Any]]] = {
     # Cards by token, or by number where the account may: "payment_method_data[card][token]" is the documented way to
@@ -20,15 +23,18 @@ UNDOCUMENTED: dict[Route, dict[str, dict[str, Any]]] = {
     ("POST", "/v1/setup_intents/{intent}/confirm"): _CARD_DATA,
     # The document has a string; card and bank account details as a hash are what the parameter was made for
     # (docs.stripe.com/api/cards/create before 2024: "a token, or a dictionary of card details").
-    ("POST", "/v1/customers"): {"source": {"t": "any"}},
-    ("POST", "/v1/customers/{customer}"): {"source": {"t": "any"}},
-    ("POST", "/v1/customers/{customer}/sources"): {"source": {"t": "any"}},
-    ("POST", "/v1/charges"): {"source": {"t": "any"}},
+    ("POST", "/v1/customers"): {"source": _ID_OR_DETAILS},
+    ("POST", "/v1/customers/{customer}"): {"source": _ID_OR_DETAILS},
+    ("POST", "/v1/customers/{customer}/sources"): {"source": _ID_OR_DETAILS},
+    ("POST", "/v1/charges"): {"source": _ID_OR_DETAILS},
     # The same of external accounts; requested_capabilities came before capabilities[x][requested] and is still taken
     # (docs.stripe.com/upgrades, 2020-08-27).
-    ("POST", "/v1/accounts"): {"external_account": {"t": "any"}, "requested_capabilities": {"t": "any"}},
-    ("POST", "/v1/accounts/{account}"): {"external_account": {"t": "any"}, "requested_capabilities": {"t": "any"}},
-    ("POST", "/v1/accounts/{account}/external_accounts"): {"external_account": {"t": "any"}},
+    ("POST", "/v1/accounts"): {"external_account": _ID_OR_DETAILS, "requested_capabilities": {"t": "a", "v": _TEXT}},
+    ("POST", "/v1/accounts/{account}"): {
+        "external_account": _ID_OR_DETAILS,
+        "requested_capabilities": {"t": "a", "v": _TEXT},
+    },
+    ("POST", "/v1/accounts/{account}/external_accounts"): {"external_account": _ID_OR_DETAILS},
 }
 """Parameters that are accepted although the document does not have them, or has them narrower; `any` takes all."""
 
