@@ -6,8 +6,9 @@ Rows are those of the table of refusals for the PaymentMethod clone.
 from typing import Any
 
 import pytest
-from fake_stripe.objects import authentication
+from fake_stripe.objects import authentication, payment_methods
 
+from fake_stripe import cards
 from tests.fake_stripe.stripe_calls import OTHER_SELLER, SELLER, Api, Wire
 
 CONSUMED = (
@@ -234,9 +235,23 @@ def test_row_platform_owned_id_used_directly_on_the_connected_account(api: Api) 
         assert (error["code"], error["param"], error["message"]) == ("resource_missing", "payment_method", words)
 
 
-def test_row_live_key_sees_no_test_objects() -> None:
-    api = Api()
-    assert api.world.platform_scope(livemode=True).get("customer", api.customer()) is None
+def test_row_original_of_the_other_mode_is_missing_with_a_hint(api: Api) -> None:
+    live = api.world.platform_scope(livemode=True)
+    original = payment_methods.materialise(live, cards.Card("4242424242424242", "visa", "credit", "US", "success"))
+    error = api.refused(400, "POST", "/v1/payment_methods", account=SELLER, payment_method=original["id"])
+    assert (error["code"], error["param"]) == ("resource_missing", "payment_method")
+    assert error["message"] == (
+        f"No such PaymentMethod: '{original['id']}'; a similar object exists in live mode, but a test mode key was used"
+        " to make this request."
+    )
+
+
+def test_row_an_account_that_is_not_onboarded_can_be_cloned_to(api: Api) -> None:
+    account = api.post("/v1/accounts", type="standard", country="AU")
+    assert (account["charges_enabled"], account["capabilities"]) == (False, {})
+    customer, original = api.saved_card()
+    made = clone(api, account["id"], customer=customer, payment_method=original)
+    assert account["id"][-10:] in made["id"]
 
 
 # ---- life of a clone
@@ -324,6 +339,23 @@ def test_a_clone_that_was_not_set_up_needs_authentication_on_session(api: Api) -
         confirm=True,
     )
     assert paid["status"] == "requires_action"
+
+
+def test_row_the_trap_of_authentication_off_session_on_an_unattached_clone(api: Api) -> None:
+    customer, original = api.saved_card("pm_card_authenticationRequired")
+    made = clone(api, customer=customer, payment_method=original)["id"]
+    pay: dict[str, Any] = {
+        "amount": 700,
+        "currency": "usd",
+        "payment_method": made,
+        "payment_method_types": ["card"],
+        "confirm": True,
+    }
+    error = api.refused(402, "POST", "/v1/payment_intents", account=SELLER, off_session=True, **pay)
+    assert (error["code"], error["decline_code"]) == ("authentication_required", "authentication_required")
+    intent = error["payment_intent"]["id"]
+    again = api.refused(400, "POST", f"/v1/payment_intents/{intent}/confirm", account=SELLER, payment_method=made)
+    assert again["message"] == CONSUMED
 
 
 # ---- bank accounts and legacy cards

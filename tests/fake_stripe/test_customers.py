@@ -173,3 +173,14 @@ def test_row_default_source_must_be_the_customers_own(api: Api) -> None:
     other = api.post("/v1/customers", source="tok_visa")["default_source"]
     error = api.refused(400, "POST", f"/v1/customers/{api.customer()}", default_source=other)
     assert (error["code"], error["message"]) == ("resource_missing", f"No such source: '{other}'")
+
+
+def test_a_customer_with_a_source_tells_so_in_this_order(api: Api) -> None:
+    api.post("/v1/customers", source="tok_visa")
+    assert api.events() == ["customer.created", "customer.source.created"]
+
+
+def test_removing_a_customer_detaches_before_it_says_deleted(api: Api) -> None:
+    customer, _ = api.saved_card()
+    api.delete(f"/v1/customers/{customer}")
+    assert api.events()[-2:] == ["payment_method.detached", "customer.deleted"]
