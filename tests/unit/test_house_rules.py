@@ -30,7 +30,7 @@ def sources() -> list[Path]:
 
 def trees() -> Iterator[tuple[str, ast.Module]]:
     for path in sources():
-        yield str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))
+        yield str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
