@@ -21,7 +21,7 @@ from cloneservice_server.settings import load
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from tests.fakes import ScriptedStripeGateway
+from tests.fakes import Held, ScriptedStripeGateway
 
 SERVICE = "cloneservice.v1.CloneService"
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -113,6 +113,36 @@ async def test_a_ledger_of_test_mode_is_refused_in_live_mode(tmp_path: Path) -> 
 
     with pytest.raises(ValueError, match="test"):
         await app.start()
+
+
+async def test_a_call_in_flight_is_answered_before_the_server_stops() -> None:
+    async with started() as (app, channel):
+        assert isinstance(app.gateway, ScriptedStripeGateway)
+        held = Held({"id": "cus_1", "object": "customer"})
+        app.gateway.on("GET", "/v1/customers/cus_1", held)
+        app.gateway.on("GET", "/v1/customers/cus_1/payment_methods", {"data": [], "has_more": False})
+        request = pb.ListPlatformPaymentMethodsRequest(platform_customer_id="cus_1")
+        call = asyncio.ensure_future(CloneServiceStub(channel).ListPlatformPaymentMethods(request))
+        await held.arrived.wait()
+        stopping = asyncio.ensure_future(app.stop(30))
+        while await reachable(app):  # noqa: ASYNC110 - the kernel tells nobody that a listener closed
+            await asyncio.sleep(0)
+        held.release.set()
+        answer = await call
+        await stopping
+
+    assert answer == pb.ListPlatformPaymentMethodsResponse()
+
+
+async def reachable(app: App) -> bool:
+    """Whether a new connection is taken."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", app.port)
+    except OSError:
+        return False
+    writer.close()
+    await asyncio.wait([asyncio.ensure_future(writer.wait_closed())])
+    return True
 
 
 async def services_by_reflection(channel: Any) -> Any:
