@@ -98,8 +98,8 @@ def is_loopback(target: str) -> bool:
     scheme, _, rest = target.partition(":")
     if scheme in ("unix", "unix-abstract"):
         return True
-    address = rest if scheme in ("dns", "ipv4", "ipv6") else target
-    address = address.rpartition("/")[2]  # dns:///host and dns://authority/host
+    named = scheme in ("dns", "ipv4", "ipv6")
+    address = rest.rpartition("/")[2] if named else target  # dns:///host, dns://authority/host
     host = address[1:].partition("]")[0] if address.startswith("[") else address
     if host.count(":") == 1:
         host = host.partition(":")[0]
