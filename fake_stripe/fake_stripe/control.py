@@ -369,16 +369,18 @@ def set_policy(asked: Asked) -> Any:
 @route(
     "POST",
     "/_fake/keys",
-    key="rk_test_...",
+    restricted_key="rk_test_... of any world",
     permissions="e.g. [customer_read, payment_intent_write, connect]; null: all",
 )
 def restrict_key(asked: Asked) -> Any:
     """Say what a restricted key may do."""
-    key = str(asked.required("key"))
-    permissions = asked.params.get("permissions")
+    key = str(asked.required("restricted_key"))
+    permissions = asked.required("permissions")
     world = asked.app.world(key)
     if permissions is None:
         world.restricted.pop(key, None)
-    else:
+    elif isinstance(permissions, list):
         world.restricted[key] = frozenset(map(str, permissions))
+    else:
+        raise ControlError(400, "permissions is a list of names, or null")
     return {"permissions": permissions}

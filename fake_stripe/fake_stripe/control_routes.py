@@ -139,7 +139,7 @@ def asked_of(app: "FakeStripe", request: Request, path: dict[str, str]) -> Asked
 def _key_of(request: Request, params: dict[str, Any]) -> str | None:
     from fake_stripe.http.keys import secret_in  # noqa: PLC0415 - avoids a cycle at import
 
-    if isinstance(params.get("key"), str) and "permissions" not in params:
+    if isinstance(params.get("key"), str):
         return str(params.pop("key"))
     name = request.headers.get(b"x-fake-world")
     if name:

@@ -64,7 +64,7 @@ class Exchange:
         self.world = world
         self.key = key
         self.request = request
-        self.request_id = "req_" + world.ids.text(14)
+        self.request_id = "req_" + world.request_ids.text(14)
         self.account = world.platform
         self.connect = False
         self.trusted = True
@@ -146,7 +146,7 @@ class Exchange:
             self.idempotency_key = header.decode("latin-1")
         elif request.method == "POST":
             # Recorded in 2026 (not before 2022): a POST without a key is given one, and answered like any other.
-            self.idempotency_key = world.ids.uuid()
+            self.idempotency_key = world.request_ids.uuid()
         check_rate(world, self.account, request.method, self.operation.path if self.operation else request.path)
         if not world.has_faults:
             return None

@@ -26,6 +26,8 @@ class World:
     Attributes:
         name: the key without its prefix: `sk_test_shop` and `pk_test_shop` open the world `shop`.
         platform: id of the platform's own account, derived from the name.
+        ids: the ids of objects.
+        request_ids: the ids of requests, apart from those of objects: how often a test reads changes no object's id.
         current: the call that is being handled, if any.
         changes: the writes of the current call.
         outbox: the events that wait for webhook delivery.
@@ -37,6 +39,7 @@ class World:
         self.name = name
         self.clock = clock or Clock()
         self.ids = Ids(seed, name)
+        self.request_ids = Ids(seed, name + "/requests")
         self.platform = platform_account(name)
         self.api_version = NEWEST_VERSION
         self.changes: list[Change] = []
@@ -168,6 +171,8 @@ class World:
 
     def advance(self, seconds: int) -> int:
         """Move the clock, stopping at each due job on the way, so that each sees its own time; returns how many ran."""
+        if seconds < 0:
+            raise ValueError("a clock is only advanced, never set back")
         target = self.clock.time() + seconds
         count = 0
         while due := self._schedule.due(int(target)):
@@ -204,6 +209,7 @@ class World:
         other.platform = self.platform
         other.api_version = self.api_version
         other.ids = Ids(self.ids.seed, self.name, self.ids.counter)
+        other.request_ids = Ids(self.ids.seed, self.name + "/requests", self.request_ids.counter)
         other.idempotency = dict(self.idempotency)
         other.restricted = dict(self.restricted)
         other.stateless = self.stateless
