@@ -110,14 +110,17 @@ def _template() -> None:
     import cloneservice_server.ledger
     import cloneservice_server.stripe_gateway.gateway  # noqa: F401 - imported once, for all children
 
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    children: set[int] = set()
     for line in sys.stdin:
         order = json.loads(line)
         if "wait" in order:
             _, status = os.waitpid(order["wait"], 0)
+            children.discard(order["wait"])
             print(json.dumps({"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0}), flush=True)
             continue
-        if os.fork() == 0:
+        child = os.fork()
+        children.add(child)
+        if child == 0:
             try:
                 asyncio.run(_serve(order, lambda answer: print(json.dumps(answer), flush=True)))
             except BaseException:  # noqa: BLE001 - whatever it is, the test must hear
@@ -125,6 +128,8 @@ def _template() -> None:
                 print(json.dumps({"failed": traceback.format_exc()}), flush=True)
                 os._exit(1)
             os._exit(0)
+    for child in children:  # left by tests that failed half-way
+        os.kill(child, signal.SIGKILL)
 
 
 class CrashingServers:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from cloneservice import AsyncCloneClient
 from cloneservice_server.app import App, build_app
 from cloneservice_server.clock import SystemClock
 from cloneservice_server.ledger import open_ledger
@@ -50,9 +50,7 @@ async def app(settings: Settings) -> AsyncIterator[App]:
 
 
 @pytest.fixture
-async def client(app: App) -> AsyncIterator[Any]:
+async def client(app: App) -> AsyncIterator[AsyncCloneClient]:
     """A client of that server."""
-    from cloneservice import AsyncCloneClient
-
     async with AsyncCloneClient(f"127.0.0.1:{app.port}") as connected:
         yield connected

@@ -60,8 +60,10 @@ async def clone_and_charge(run: Run, command: CloneAndCharge) -> CloneCharged:
     made, reused = await ensure_clone(run, origin, command.connected_account_id, reuse=reuse, attach=attach)
     try:
         made, charge = await make_charge(run, made, command.charge)
-    except errors.CloneNotUsable:
-        if not reused:
+    except (errors.CloneNotUsable, errors.ResourceNotFound) as error:
+        # Spent or detached there, or its connected customer was deleted there: the lineage did not know.
+        gone = isinstance(error, errors.CloneNotUsable) or error.resource_name == made.connected_customer_id
+        if not (reused and gone):
             raise
         await run.flush(PutClone(_stale(made, run.now_us())))
         made, _ = await ensure_clone(run, origin, command.connected_account_id, reuse=reuse, attach=attach)
