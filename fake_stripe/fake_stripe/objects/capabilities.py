@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from fake_stripe.objects.registry import Call, operation
+from fake_stripe.openapi.catalog import catalog
 from fake_stripe.render.lists import list_object
 from fake_stripe.scope import Scope, Wire
 
@@ -95,13 +96,16 @@ def retrieve(call: Call) -> Wire:
 
 @operation("POST", "/v1/accounts/{account}/capabilities/{capability}")
 def update(call: Call) -> Wire:
-    """Requests a capability (`requested=true`) or gives it back."""
+    """Requests a capability (`requested=true`) or gives it back; raises `resource_missing` for an unknown one."""
     from fake_stripe.objects import accounts  # noqa: PLC0415 - accounts builds on this module
 
     scope = _own(call)
+    name = call.path["capability"]
+    if scope.get("capability", name) is None and name not in catalog().object_shape("account_capabilities")["p"]:
+        raise scope.missing("capability", name, param="capability", in_path=True)
     account = accounts.account_of(call.world, call.path["account"], livemode=call.livemode)
     wish: Any = call.params.get("requested")
-    capability = _put(scope, account["id"], call.path["capability"], requested=bool(wish))
+    capability = _put(scope, account["id"], name, requested=bool(wish))
     accounts.refresh(call.world.platform_scope(call.livemode), account)
     return capability
 

@@ -90,6 +90,7 @@ def _method_details(charge: Wire, reason: str, kind: str) -> Wire:
     card = {
         "brand": described["card"]["brand"],
         "case_type": case,
+        "network": described["card"].get("network") or described["card"]["brand"],
         "network_reason_code": _NETWORK_CODES.get(reason, "10.4"),
     }
     return {"card": card, "type": "card"}

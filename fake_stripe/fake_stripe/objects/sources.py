@@ -18,6 +18,8 @@ from fake_stripe.objects.card_details import (
 )
 from fake_stripe.objects.metadata import address, merged_metadata, unset_to_none
 from fake_stripe.objects.registry import Call, operation
+from fake_stripe.openapi.catalog import catalog
+from fake_stripe.openapi.refusals import not_one_of
 from fake_stripe.scope import Scope, Wire, plain_clone
 
 REUSE = (
@@ -60,6 +62,10 @@ def create(call: Call) -> Wire:
         raise invalid("Missing required param: type.", code="parameter_missing", param="type")
     if type_ == "card":
         return _card(scope, params)
+    known = catalog()
+    types = known.facts(known.object_shape("source")["p"]["type"])["e"]
+    if type_ not in types:
+        raise not_one_of("type", types)
     return _announced(scope, _keep(scope, params, type_, {**(params.get(type_) or {})}, None))
 
 
