@@ -1,8 +1,9 @@
 """PaymentMethods: creation, attachment, update, detachment. Rows are those of "attach, detach, update"."""
 
 import pytest
+from fake_stripe.openapi.catalog import catalog
 
-from tests.fake_stripe.stripe_calls import SELLER, Api
+from tests.fake_stripe.stripe_calls import SELLER, Api, Wire
 
 RAW = {"number": "4242424242424242", "exp_month": 12, "exp_year": 2031, "cvc": "314"}
 
@@ -45,6 +46,35 @@ def test_other_types_echo_what_they_are_given(api: Api) -> None:
     eps = api.post("/v1/payment_methods", type="eps", eps={"bank": "bank_austria"}, billing_details={"name": "Ada"})
     assert (eps["type"], eps["eps"], eps["billing_details"]["name"]) == ("eps", {"bank": "bank_austria"}, "Ada")
     assert api.post("/v1/payment_methods", type="wechat_pay")["wechat_pay"] == {}
+    ideal = api.post("/v1/payment_methods", type="ideal", ideal={"bank": "ing"})
+    assert ideal["ideal"] == {"bank": "ing", "bic": "INGBNL2A"}
+
+
+def test_every_type_of_the_document_can_be_made_and_shows_its_members(api: Api) -> None:
+    operation, _ = catalog().match("POST", "/v1/payment_methods") or (None, {})
+    assert operation is not None
+    given: dict[str, Wire] = {
+        "card": {"token": "tok_visa"},
+        "us_bank_account": {"account_number": "000123456789", "routing_number": "110000000"},
+        "sepa_debit": {"iban": "DE89370400440532013000"},
+        "acss_debit": {"account_number": "000123456789", "institution_number": "000", "transit_number": "11000"},
+        "au_becs_debit": {"account_number": "000123456", "bsb_number": "000000"},
+        "boleto": {"tax_id": "000.000.000-00"},
+        "fpx": {"bank": "maybank2u"},
+        "sofort": {"country": "DE"},
+        "nz_bank_account": {
+            "account_number": "0000000",
+            "bank_code": "11",
+            "branch_code": "0000",
+            "suffix": "010",
+        },
+    }
+    for type_ in catalog().facts(operation.documented["p"]["type"])["e"]:
+        params: Wire = {"type": type_, type_: given[type_]} if type_ in given else {"type": type_}
+        made = api.post("/v1/payment_methods", **params)
+        shape = catalog().object_shape("payment_method")["p"][type_]
+        members = catalog().object_shape(catalog().facts(shape)["v"]).get("p", {})
+        assert set(made[type_]) >= set(members), type_
 
 
 def test_a_secret_number_is_never_shown(api: Api) -> None:
@@ -255,3 +285,10 @@ def test_row_bare_fresh_payment_method_with_a_customer_is_accepted_and_not_attac
 
 def test_magic_ids_work_on_connected_accounts(api: Api) -> None:
     assert api.bare_card("pm_card_visa", account=SELLER) != api.bare_card("pm_card_visa", account=SELLER)
+
+
+@pytest.mark.parametrize("type_", ["card", "fpx", "sepa_debit", "us_bank_account", "sofort"])
+def test_a_type_that_needs_details_says_so(api: Api, type_: str) -> None:
+    error = api.refused(400, "POST", "/v1/payment_methods", type=type_)
+    assert (error["code"], error["param"]) == ("parameter_missing", type_)
+    assert error["message"] == f"Missing required param: {type_}."

@@ -11,7 +11,7 @@ from typing import Any
 
 from fake_stripe import cards
 from fake_stripe.errors import invalid, state_error
-from fake_stripe.objects import payment_methods, tokens
+from fake_stripe.objects import payment_method_types, payment_methods, tokens
 from fake_stripe.objects.bank_details import sepa_debit, us_bank_account
 from fake_stripe.objects.card_details import Entered, entered_by, fingerprint, payment_method_card
 from fake_stripe.objects.metadata import EMPTY_ADDRESS, billing_details, merged_metadata
@@ -27,30 +27,6 @@ _CUSTOMER_REQUIRED = (
     " in the request."
 )
 CLONABLE = ("card", "us_bank_account")
-
-# Members that a type's hash always has beside those that the caller gives; types without an entry echo what is given.
-_SHAPES: dict[str, Wire] = {
-    "acss_debit": {
-        "bank_name": "STRIPE TEST BANK",
-        "fingerprint": None,
-        "institution_number": None,
-        "last4": None,
-        "transit_number": None,
-    },
-    "au_becs_debit": {"bsb_number": None, "fingerprint": None, "last4": None},
-    "bacs_debit": {"fingerprint": None, "last4": None, "sort_code": None},
-    "boleto": {"tax_id": ""},
-    "cashapp": {"buyer_id": None, "cashtag": None},
-    "eps": {"bank": None},
-    "fpx": {"bank": None},
-    "ideal": {"bank": None, "bic": None},
-    "klarna": {},
-    "link": {"email": None},
-    "p24": {"bank": None},
-    "paypal": {"country": "US", "payer_email": None, "payer_id": None},
-    "sofort": {"country": None},
-}
-_SECRET = frozenset({"account_number", "iban", "number", "cvc"})
 
 
 @operation("POST", "/v1/payment_methods")
@@ -68,7 +44,7 @@ def from_data(scope: Scope, params: Wire) -> Wire:
     """A new PaymentMethod from `type` and that type's details, as `payment_method_data` holds them, too."""
     type_ = params["type"]
     given: Wire = params.get(type_) or {}
-    _refuse_missing(type_, params, given)
+    _refuse_missing(type_, given)
     if type_ == "card":
         return _card(scope, given, params)
     if type_ == "us_bank_account":
@@ -78,19 +54,31 @@ def from_data(scope: Scope, params: Wire) -> Wire:
         account = cards.sepa_debit("".join(str(given.get("iban", "")).split()).upper())
         block, instrument = sepa_debit(scope, account)
         return payment_methods.keep(scope, type_, block, instrument, params)
-    return payment_methods.keep(scope, type_, _other(scope, type_, given), None, params)
+    block = payment_method_types.details(scope, type_, given, params.get("billing_details"))
+    return payment_methods.keep(scope, type_, block, None, params)
 
 
-def _refuse_missing(type_: str, params: Wire, given: Wire) -> None:
-    needed = {"us_bank_account": "account_number", "sepa_debit": "iban"}.get(type_)
-    linked = type_ == "us_bank_account" and given.get("financial_connections_account")
-    if needed is not None and not given.get(needed) and not linked:
-        name = f"{type_}[{needed}]"
-        raise invalid(f"Missing required param: {name}.", code="parameter_missing", param=name)
-    if type_ == "card" and not given:
-        raise invalid("Missing required param: card.", code="parameter_missing", param="card")
-    if type_ == "us_bank_account" and not (params.get("billing_details") or {}).get("name"):
-        name = "billing_details[name]"
+_NEED_DETAILS = frozenset(
+    {
+        "acss_debit",
+        "au_becs_debit",
+        "boleto",
+        "card",
+        "fpx",
+        "nz_bank_account",
+        "sepa_debit",
+        "sofort",
+        "us_bank_account",
+    }
+)
+
+
+def _refuse_missing(type_: str, given: Wire) -> None:
+    if type_ in _NEED_DETAILS and not given:
+        raise invalid(f"Missing required param: {type_}.", code="parameter_missing", param=type_)
+    linked = given.get("financial_connections_account")
+    if type_ == "us_bank_account" and not given.get("account_number") and not linked:
+        name = "us_bank_account[account_number]"
         raise invalid(f"Missing required param: {name}.", code="parameter_missing", param=name)
 
 
@@ -126,15 +114,6 @@ def _from_token(scope: Scope, token_id: str, params: Wire) -> Wire:
     details: Wire = {"name": card["name"]} | (params.get("billing_details") or {})
     details["address"] = {name: value for name, value in address.items() if value} | (details.get("address") or {})
     return _from_entered(scope, entered, {**params, "billing_details": details})
-
-
-def _other(scope: Scope, type_: str, given: Wire) -> Wire:
-    block = dict(_SHAPES.get(type_, {}))
-    block |= {name: value for name, value in given.items() if name not in _SECRET}
-    number = given.get("account_number")
-    if number:
-        block |= {"last4": str(number)[-4:], "fingerprint": fingerprint(scope, f"{type_}:{number}")}
-    return block
 
 
 # ---- cloning
