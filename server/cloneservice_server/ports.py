@@ -392,6 +392,13 @@ class Ledger(Protocol):
         """Renew leases; return the request_ids whose claim is lost."""
         ...
 
+    async def prune(self, older_than_s: float, limit: int = 500) -> int:
+        """Forget up to `limit` requests that finished at least `older_than_s` ago, and their own effects; how many.
+
+        The lineage stays, and so do the effects that later requests find it by.
+        """
+        ...
+
     async def intend(self, claim: Claim, writes: Sequence[Write], effect: NewEffect) -> EffectRow:
         """Apply `writes` and record the intent, in one transaction; return the row that now stands.
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from cloneservice_server.clock import SystemClock
 from cloneservice_server.domain.values import ChargeState, CloneState
-from cloneservice_server.ledger import SqliteLedger, migrations, statements
+from cloneservice_server.ledger import SqliteLedger, lineage, migrations
+from cloneservice_server.ledger.part import Part
 from cloneservice_server.ledger.sqlite_connection import SqliteConnection
-from cloneservice_server.ledger.statements import Part
 from cloneservice_server.ports import ChargeFilter, CloneFilter, LedgerUnavailable, Page
 
 
@@ -77,17 +77,17 @@ def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatc
 
 PAGE = Page(50, 5, "x")
 LOOKUPS = {
-    "clones of all": statements.list_clones(CloneFilter(), PAGE),
-    "clones of a customer": statements.list_clones(CloneFilter(platform_customer_id="c"), PAGE),
-    "clones of a payment method": statements.list_clones(CloneFilter(platform_payment_method_id="p"), PAGE),
-    "clones on an account": statements.list_clones(CloneFilter(connected_account_id="a"), PAGE),
-    "clones in a state": statements.list_clones(CloneFilter("c", states=(CloneState.STALE,)), PAGE),
-    "charges of all": statements.list_charges(ChargeFilter(), PAGE),
-    "charges of a customer": statements.list_charges(ChargeFilter(platform_customer_id="c"), PAGE),
-    "charges of a clone": statements.list_charges(ChargeFilter(clone_id="c"), PAGE),
-    "charges on an account": statements.list_charges(ChargeFilter(connected_account_id="a"), PAGE),
-    "charges in a state": statements.list_charges(ChargeFilter("c", states=(ChargeState.DECLINED,)), PAGE),
-    "a customer by its reference": statements.select_platform_customer_by_reference("shopper"),
+    "clones of all": lineage.list_clones(CloneFilter(), PAGE),
+    "clones of a customer": lineage.list_clones(CloneFilter(platform_customer_id="c"), PAGE),
+    "clones of a payment method": lineage.list_clones(CloneFilter(platform_payment_method_id="p"), PAGE),
+    "clones on an account": lineage.list_clones(CloneFilter(connected_account_id="a"), PAGE),
+    "clones in a state": lineage.list_clones(CloneFilter("c", states=(CloneState.STALE,)), PAGE),
+    "charges of all": lineage.list_charges(ChargeFilter(), PAGE),
+    "charges of a customer": lineage.list_charges(ChargeFilter(platform_customer_id="c"), PAGE),
+    "charges of a clone": lineage.list_charges(ChargeFilter(clone_id="c"), PAGE),
+    "charges on an account": lineage.list_charges(ChargeFilter(connected_account_id="a"), PAGE),
+    "charges in a state": lineage.list_charges(ChargeFilter("c", states=(ChargeState.DECLINED,)), PAGE),
+    "a customer by its reference": lineage.select_platform_customer_by_reference("shopper"),
 }
 
 

@@ -12,8 +12,8 @@ import pytest
 from cloneservice_server.clock import SystemClock
 from cloneservice_server.domain.values import RequestState
 from cloneservice_server.ledger import SqliteLedger, open_ledger
+from cloneservice_server.ledger.part import Part
 from cloneservice_server.ledger.sqlite_connection import Outcome, SqliteConnection, Transaction
-from cloneservice_server.ledger.statements import Part
 from cloneservice_server.ports import (
     Clock,
     EffectTaken,
@@ -164,8 +164,8 @@ async def test_closing_finishes_what_is_queued_and_refuses_what_comes_later(
 async def pages(ledger: SqliteLedger, limit: int | None = None) -> int:
     """Set how many pages the file may have (None: as many as it has now); SQLite then says the disk is full."""
     if limit is None:
-        limit = (await ledger._read(Part("PRAGMA page_count")))[0]["page_count"]
-    return int((await ledger._read(Part(f"PRAGMA max_page_count = {limit}")))[0]["max_page_count"])
+        limit = (await ledger.read(Part("PRAGMA page_count")))[0]["page_count"]
+    return int((await ledger.read(Part(f"PRAGMA max_page_count = {limit}")))[0]["max_page_count"])
 
 
 async def fill(ledger: SqliteLedger) -> list[str]:
@@ -195,7 +195,7 @@ async def test_on_a_full_disk_writes_fail_whole_reads_go_on_and_room_ends_it(led
     assert all([await ledger.get_request(name) for name in acknowledged])
     await pages(ledger, 1_000_000)
     await ledger.commit(claim, [SettleEffect("clone:acct_1:pm_1", 0, "pm_9", big), SUCCEEDED])
-    assert (await ledger._read(Part("PRAGMA integrity_check")))[0]["integrity_check"] == "ok"
+    assert (await ledger.read(Part("PRAGMA integrity_check")))[0]["integrity_check"] == "ok"
 
 
 def test_a_full_disk_undoes_the_whole_batch_and_tells_no_writer_of_success_but_answers_readers(path: Path) -> None:
@@ -300,7 +300,7 @@ async def test_what_cannot_be_opened_is_unavailable_with_its_path_and_reason(tmp
 
 
 async def test_every_transaction_is_synced_to_a_write_ahead_log(ledger: SqliteLedger, path: Path) -> None:
-    settings = {name: (await ledger._read(Part(f"PRAGMA {name}")))[0][name] for name in ("journal_mode", "synchronous")}
+    settings = {name: (await ledger.read(Part(f"PRAGMA {name}")))[0][name] for name in ("journal_mode", "synchronous")}
     assert settings == {"journal_mode": "wal", "synchronous": 2}
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as reader:
         assert reader.execute("SELECT count(*) FROM request").fetchone() == (0,)

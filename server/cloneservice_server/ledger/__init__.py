@@ -25,7 +25,9 @@ def open_ledger(url: str, clock: Clock) -> SqlLedger:
             return SqliteLedger(rest[1:], clock=clock)
         raise ValueError("a SQLite ledger is sqlite:///file.db, sqlite:////absolute/file.db or sqlite://:memory:")
     if separator and scheme in ("postgresql", "postgres"):
-        from cloneservice_server.ledger.postgres import PostgresLedger  # noqa: PLC0415 - asyncpg is an optional extra
-
+        try:
+            from cloneservice_server.ledger.postgres import PostgresLedger  # noqa: PLC0415 - asyncpg is an optional extra
+        except ImportError as missing:
+            raise ValueError("a PostgreSQL ledger needs asyncpg: pip install 'cloneservice[postgres]'") from missing
         return PostgresLedger(url, clock=clock)
     raise ValueError(f"{scheme!r} is no ledger: use sqlite:///file.db or postgresql://...")

@@ -12,11 +12,11 @@ import asyncpg
 
 from cloneservice_server.ledger import migrations
 from cloneservice_server.ledger.migrations import SchemaTooNew
+from cloneservice_server.ledger.part import Part
 from cloneservice_server.ledger.postgres_errors import Meaning, meaning
 from cloneservice_server.ledger.postgres_pool import ConnectionPool
 from cloneservice_server.ledger.postgres_statement import MISS_STATES, NOW, can_be_one, compose, render
 from cloneservice_server.ledger.rows import Row
-from cloneservice_server.ledger.statements import Part
 from cloneservice_server.ledger.store import SqlLedger
 from cloneservice_server.ports import Clock, EffectTaken, Fenced, LedgerUnavailable
 
@@ -88,10 +88,12 @@ class PostgresLedger(SqlLedger):
             },
         )
 
-    async def _read(self, part: Part) -> Sequence[Row]:
+    async def read(self, part: Part) -> Sequence[Row]:
+        """Run one SELECT. Raises LedgerUnavailable."""
         return await self._persist([part], None)
 
-    async def _write(self, parts: Sequence[Part], proof: Part | None = None) -> Sequence[Row]:
+    async def write(self, parts: Sequence[Part], proof: Part | None = None) -> Sequence[Row]:
+        """Run the parts as one transaction, see SqlLedger."""
         return await self._persist(parts, proof)
 
     async def _persist(self, parts: Sequence[Part], proof: Part | None) -> Sequence[Row]:

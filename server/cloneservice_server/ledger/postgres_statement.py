@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from cloneservice_server.ledger.statements import Miss, Part
+from cloneservice_server.ledger.part import Miss, Part
 from cloneservice_server.ports import EffectTaken, Fenced
 
 NOW = "CAST(extract(epoch FROM statement_timestamp()) * 1000000 AS bigint)"

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from cloneservice_server.ledger import statements
 from cloneservice_server.ledger.filelock import FileInUse, FileLock
 from cloneservice_server.ledger.migrations import SchemaTooNew
+from cloneservice_server.ledger.part import Part
 from cloneservice_server.ledger.rows import Row
 from cloneservice_server.ledger.sqlite_connection import Outcome, SqliteConnection, Transaction
-from cloneservice_server.ledger.statements import Part
 from cloneservice_server.ledger.store import SqlLedger
 from cloneservice_server.ports import Clock, LedgerUnavailable
 
@@ -67,7 +67,7 @@ class SqliteLedger(SqlLedger):
         self._open = True
         try:
             # We hold the file's lock, so whoever held these leases is gone: nothing need wait for them to run out.
-            await self._write([statements.release_all()])
+            await self.write([statements.release_all()])
         except LedgerUnavailable:
             await self.aclose()
             raise
@@ -86,10 +86,12 @@ class SqliteLedger(SqlLedger):
             self._connection = None
         self._release_lock()
 
-    async def _read(self, part: Part) -> Sequence[Row]:
+    async def read(self, part: Part) -> Sequence[Row]:
+        """Run one SELECT. Raises LedgerUnavailable."""
         return await self._submit(Transaction((part,), reads=True))
 
-    async def _write(self, parts: Sequence[Part], proof: Part | None = None) -> Sequence[Row]:
+    async def write(self, parts: Sequence[Part], proof: Part | None = None) -> Sequence[Row]:
+        """Run the parts as one transaction, see SqlLedger."""
         del proof  # no answer is ever lost between threads of one process
         return await self._submit(Transaction(tuple(parts)))
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from cloneservice_server.ledger import migrations
+from cloneservice_server.ledger.part import Part
 from cloneservice_server.ledger.rows import Row
-from cloneservice_server.ledger.statements import Part
 from cloneservice_server.ports import Clock, EffectTaken, LedgerUnavailable
 
 _OLDEST = (3, 35, 0)  # RETURNING

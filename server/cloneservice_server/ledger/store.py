@@ -9,9 +9,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from cloneservice_server.domain.values import Charge, Clone, CloneFlow, ConnectedCustomer, PlatformCustomer
-from cloneservice_server.ledger import rows, statements
+from cloneservice_server.ledger import lineage, rows, statements
+from cloneservice_server.ledger.part import Part
 from cloneservice_server.ledger.rows import Row
-from cloneservice_server.ledger.statements import Part
 from cloneservice_server.ports import (
     ChargeFilter,
     Claim,
@@ -28,7 +28,7 @@ from cloneservice_server.ports import (
 
 
 class SqlLedger(ABC):
-    """A ledger in SQL. An adapter brings `open`, `aclose`, `_read` and `_write`."""
+    """A ledger in SQL. An adapter brings `open`, `aclose`, `read` and `write`."""
 
     def __init__(self) -> None:
         self._tokens = (f"{secrets.token_hex(6)}.{number}" for number in itertools.count(1))
@@ -42,11 +42,11 @@ class SqlLedger(ABC):
         """Finish queued transactions and close."""
 
     @abstractmethod
-    async def _read(self, part: Part) -> Sequence[Row]:
+    async def read(self, part: Part) -> Sequence[Row]:
         """Run one SELECT. Raises LedgerUnavailable."""
 
     @abstractmethod
-    async def _write(self, parts: Sequence[Part], proof: Part | None = None) -> Sequence[Row]:
+    async def write(self, parts: Sequence[Part], proof: Part | None = None) -> Sequence[Row]:
         """Run the parts as one transaction and return the last one's rows once all is durable.
 
         Raises a part's `miss`, EffectTaken on a unique index, or LedgerUnavailable; then nothing was written as far as
@@ -56,7 +56,7 @@ class SqlLedger(ABC):
 
     async def ping(self) -> None:
         """Prove that a write would work. Raises LedgerUnavailable."""
-        await self._write([statements.put_meta("ping", next(self._tokens))])
+        await self.write([statements.put_meta("ping", next(self._tokens))])
 
     async def bind(self, platform_key_fingerprint: str, *, livemode: bool) -> None:
         """Tie an empty ledger to live or test mode, or check that it is tied to it. Raises ValueError on the other.
@@ -64,12 +64,12 @@ class SqlLedger(ABC):
         The fingerprint is kept for people who look for the key that last wrote here; keys rotate, so it may change.
         """
         mode = "live" if livemode else "test"
-        stored = await self._write([statements.put_meta_once("mode", mode)])
+        stored = await self.write([statements.put_meta_once("mode", mode)])
         if not stored:
-            stored = await self._read(statements.select_meta("mode"))
+            stored = await self.read(statements.select_meta("mode"))
         if stored[0]["value"] != mode:
             raise ValueError(f"this ledger belongs to {stored[0]['value']} mode, but the Stripe key is for {mode} mode")
-        await self._write([statements.put_meta("platform_key_fingerprint", platform_key_fingerprint)])
+        await self.write([statements.put_meta("platform_key_fingerprint", platform_key_fingerprint)])
 
     # -------------------------------------------------------------------------------------------------- requests
 
@@ -78,15 +78,15 @@ class SqlLedger(ABC):
         token = next(self._tokens)
         insert = statements.insert_request(new, owner, lease_s, token)
         while True:
-            if inserted := await self._write([insert]):
+            if inserted := await self.write([insert]):
                 return rows.request_row(inserted[0]), True
-            if stored := await self._read(statements.select_request(new.request_id)):
+            if stored := await self.read(statements.select_request(new.request_id)):
                 # Our own row, when the insert was done and only its answer was lost.
                 return rows.request_row(stored[0]), stored[0]["last_write"] == token
 
     async def get_request(self, request_id: str) -> RequestRow | None:
         """Read one request."""
-        found = await self._read(statements.select_request(request_id))
+        found = await self.read(statements.select_request(request_id))
         return rows.request_row(found[0]) if found else None
 
     async def claim_request(self, request_id: str, owner: str, lease_s: float) -> RequestRow | None:
@@ -96,14 +96,14 @@ class SqlLedger(ABC):
         """
         token = next(self._tokens)
         claim = statements.claim_request(request_id, owner, lease_s, token)
-        found = await self._write([claim], statements.claimed_by(owner, token))
+        found = await self.write([claim], statements.claimed_by(owner, token))
         return rows.request_row(found[0]) if found else None
 
     async def claim_due(self, owner: str, lease_s: float, limit: int) -> list[RequestRow]:
         """Take over requests RUNNING with a lease run out, or INDETERMINATE and due, oldest first; not PARKED ones."""
         token = next(self._tokens)
         due = statements.claim_due(owner, lease_s, limit, token)
-        found = await self._write([due], statements.claimed_by(owner, token))
+        found = await self.write([due], statements.claimed_by(owner, token))
         return sorted((rows.request_row(row) for row in found), key=lambda row: (row.create_time_us, row.request_id))
 
     async def renew(self, owner: str, claims: Sequence[Claim], lease_s: float) -> set[str]:
@@ -112,8 +112,16 @@ class SqlLedger(ABC):
         return {claim.request_id for claim, is_held in zip(claims, held, strict=True) if not is_held}
 
     async def _renew(self, owner: str, claim: Claim, lease_s: float) -> bool:
-        renewed = await self._write([statements.renew(owner, claim, lease_s)])
-        return bool(renewed or await self._read(statements.holds(owner, claim)))
+        renewed = await self.write([statements.renew(owner, claim, lease_s)])
+        return bool(renewed or await self.read(statements.holds(owner, claim)))
+
+    async def prune(self, older_than_s: float, limit: int = 500) -> int:
+        """Forget up to `limit` requests that finished at least `older_than_s` ago, and their own effects; how many.
+
+        The lineage stays, and so do the effects that later requests find it by. A request_id that is used again after
+        this is a new request: keep rows for longer than any client retries.
+        """
+        return len(await self.write(statements.prune(round(older_than_s * 1_000_000), limit)))
 
     # ---------------------------------------------------------------------------------------------------- writes
 
@@ -129,9 +137,9 @@ class SqlLedger(ABC):
             *statements.writes_of(writes),
             statements.intend(effect, claim.request_id),
         ]
-        recorded = await self._write(parts, statements.intended(effect, claim, token))
+        recorded = await self.write(parts, statements.intended(effect, claim, token))
         if not recorded:
-            recorded = await self._read(statements.select_effect(effect.effect_id))
+            recorded = await self.read(statements.select_effect(effect.effect_id))
         return rows.effect_row(recorded[0])
 
     async def commit(self, claim: Claim | None, writes: Sequence[Write]) -> None:
@@ -144,57 +152,57 @@ class SqlLedger(ABC):
             if any(isinstance(write, (LinkRequest, FinishRequest)) for write in writes):
                 raise ValueError("LinkRequest and FinishRequest need a claim")
             if parts:
-                await self._write(parts)
+                await self.write(parts)
             return
         token = next(self._tokens)
-        await self._write([statements.guard(claim, writes, token), *parts], statements.committed(claim, token))
+        await self.write([statements.guard(claim, writes, token), *parts], statements.committed(claim, token))
 
     # ----------------------------------------------------------------------------------------------------- reads
 
     async def get_effect(self, effect_id: str) -> EffectRow | None:
         """Read one effect."""
-        found = await self._read(statements.select_effect(effect_id))
+        found = await self.read(statements.select_effect(effect_id))
         return rows.effect_row(found[0]) if found else None
 
     async def get_clone(self, clone_id: str) -> Clone | None:
         """Read one clone."""
-        found = await self._read(statements.select_clone(clone_id))
+        found = await self.read(lineage.select_clone(clone_id))
         return rows.clone(found[0]) if found else None
 
     async def find_reusable_clone(
         self, connected_account_id: str, platform_payment_method_id: str, flow: CloneFlow
     ) -> Clone | None:
         """The clone with `reusable` true, whatever its state; at most one exists."""
-        part = statements.select_reusable_clone(connected_account_id, platform_payment_method_id, flow)
-        found = await self._read(part)
+        part = lineage.select_reusable_clone(connected_account_id, platform_payment_method_id, flow)
+        found = await self.read(part)
         return rows.clone(found[0]) if found else None
 
     async def list_clones(self, where: CloneFilter, page: Page) -> list[Clone]:
         """Newest first by (create_time_us, clone_id)."""
-        return [rows.clone(row) for row in await self._read(statements.list_clones(where, page))]
+        return [rows.clone(row) for row in await self.read(lineage.list_clones(where, page))]
 
     async def get_charge(self, charge_id: str) -> Charge | None:
         """Read one charge."""
-        found = await self._read(statements.select_charge(charge_id))
+        found = await self.read(lineage.select_charge(charge_id))
         return rows.charge(found[0]) if found else None
 
     async def list_charges(self, where: ChargeFilter, page: Page) -> list[Charge]:
         """Newest first by (create_time_us, charge_id)."""
-        return [rows.charge(row) for row in await self._read(statements.list_charges(where, page))]
+        return [rows.charge(row) for row in await self.read(lineage.list_charges(where, page))]
 
     async def get_connected_customer(
         self, connected_account_id: str, platform_customer_id: str
     ) -> ConnectedCustomer | None:
         """The customer that stands for a platform customer on an account."""
-        found = await self._read(statements.select_connected_customer(connected_account_id, platform_customer_id))
+        found = await self.read(lineage.select_connected_customer(connected_account_id, platform_customer_id))
         return rows.connected_customer(found[0]) if found else None
 
     async def get_platform_customer(self, platform_customer_id: str) -> PlatformCustomer | None:
         """What the ledger knows of a platform customer."""
-        found = await self._read(statements.select_platform_customer(platform_customer_id))
+        found = await self.read(lineage.select_platform_customer(platform_customer_id))
         return rows.platform_customer(found[0]) if found else None
 
     async def find_platform_customer(self, external_reference: str) -> PlatformCustomer | None:
         """The platform customer with this (non-empty) external reference; at most one exists."""
-        found = await self._read(statements.select_platform_customer_by_reference(external_reference))
+        found = await self.read(lineage.select_platform_customer_by_reference(external_reference))
         return rows.platform_customer(found[0]) if found else None
