@@ -129,6 +129,35 @@ def test_a_call_that_names_no_version_may_rely_on_the_older_default(api: Api) ->
     assert (made["status"], made["payment_method_types"]) == ("succeeded", ["card"])
 
 
+def test_off_session_payments_need_no_return_url(api: Api) -> None:
+    customer, card = api.saved_card()
+    params = {"amount": 1000, "currency": "usd", "payment_method": card, "customer": customer, "confirm": True}
+    status, body, _ = api.send("POST", INTENTS, {**params, "off_session": True}, version="2026-08-26.dahlia")
+    assert (status, body["status"]) == (200, "succeeded")
+
+
+@pytest.mark.parametrize("path", [INTENTS, "/v1/setup_intents"])
+def test_since_endive_types_can_no_longer_be_named(api: Api, path: str) -> None:
+    params = {"payment_method_types": ["card"]} | ({"amount": 1000, "currency": "usd"} if path == INTENTS else {})
+    status, body, _ = api.send("POST", path, params, version="2026-09-30.endive")
+    assert (status, body["error"]["code"]) == (400, "payment_method_types_no_longer_supported")
+    assert api.send("POST", path, params, version="2026-08-26.dahlia")[0] == 200
+
+
+def test_allowed_types_leave_out_in_silence_what_does_not_work(api: Api) -> None:
+    allowed = ["card", "us_bank_account"]
+    made = api.post(INTENTS, amount=1000, currency="eur", allowed_payment_method_types=allowed)
+    assert (made["allowed_payment_method_types"], made["payment_method_types"]) == (allowed, ["card"])
+
+
+@pytest.mark.parametrize(
+    "beside", [{"payment_method_types": ["card"]}, {"automatic_payment_methods": {"enabled": True}}]
+)
+def test_allowed_types_exclude_other_ways_to_choose(api: Api, beside: Wire) -> None:
+    given = {"amount": 1000, "currency": "usd", "allowed_payment_method_types": ["card"], **beside}
+    assert api.refused(400, "POST", INTENTS, **given)["code"] == "parameters_exclusive"
+
+
 def test_row_types_and_automatic_methods_exclude_each_other(api: Api) -> None:
     error = refused(api, automatic_payment_methods={"enabled": True})
     assert error["code"] == "parameters_exclusive"

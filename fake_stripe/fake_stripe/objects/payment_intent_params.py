@@ -6,67 +6,11 @@ from typing import Any
 
 from fake_stripe.amounts import check_amount, check_currency
 from fake_stripe.errors import ApiError, invalid, state_error
-from fake_stripe.objects import accounts, payment_method_creation, payment_methods, transfers
+from fake_stripe.objects import accounts, payment_method_creation, payment_method_types, payment_methods, transfers
 from fake_stripe.objects.metadata import address, merged_metadata
 from fake_stripe.objects.registry import Call
 from fake_stripe.scope import Scope, Wire
 
-TYPES: frozenset[str] = frozenset(
-    [
-        "acss_debit",
-        "affirm",
-        "afterpay_clearpay",
-        "alipay",
-        "alma",
-        "amazon_pay",
-        "au_becs_debit",
-        "bacs_debit",
-        "bancontact",
-        "billie",
-        "blik",
-        "boleto",
-        "card",
-        "card_present",
-        "cashapp",
-        "crypto",
-        "customer_balance",
-        "eps",
-        "fpx",
-        "giropay",
-        "grabpay",
-        "ideal",
-        "interac_present",
-        "kakao_pay",
-        "klarna",
-        "konbini",
-        "kr_card",
-        "link",
-        "mb_way",
-        "mobilepay",
-        "multibanco",
-        "naver_pay",
-        "nz_bank_account",
-        "oxxo",
-        "p24",
-        "pay_by_bank",
-        "payco",
-        "paynow",
-        "paypal",
-        "pix",
-        "promptpay",
-        "revolut_pay",
-        "samsung_pay",
-        "satispay",
-        "sepa_debit",
-        "sofort",
-        "sunbit",
-        "swish",
-        "twint",
-        "us_bank_account",
-        "wechat_pay",
-        "zip",
-    ]
-)
 _FEE_WITHOUT_CONNECT = (
     "Can only apply an application_fee_amount when the PaymentIntent is attempting a direct payment (using an OAuth key"
     " or Stripe-Account header) or destination payment (using `transfer_data[destination]`)."
@@ -81,30 +25,6 @@ NO_LIVE_CHARGES = (
 )
 _CONFIRM_ONLY = ("error_on_requires_action", "mandate", "mandate_data", "off_session", "return_url")
 
-_OPTIONS: dict[str, Wire] = {
-    "acss_debit": {
-        "mandate_options": {"interval_description": None, "payment_schedule": None, "transaction_type": None},
-        "verification_method": "automatic",
-    },
-    "affirm": {},
-    "afterpay_clearpay": {"reference": None},
-    "amazon_pay": {"express_checkout_element_session_id": None},
-    "bancontact": {"preferred_language": "en"},
-    "card": {"installments": None, "mandate_options": None, "network": None, "request_three_d_secure": "automatic"},
-    "cashapp": {},
-    "eps": {},
-    "giropay": {},
-    "ideal": {},
-    "klarna": {"preferred_locale": None},
-    "link": {"persistent_token": None},
-    "p24": {},
-    "sepa_debit": {},
-    "us_bank_account": {
-        "mandate_options": {},
-        "transaction_purpose": "unspecified",
-        "verification_method": "automatic",
-    },
-}
 PLAIN = (
     "description", "on_behalf_of", "receipt_email", "setup_future_usage", "statement_descriptor",
     "statement_descriptor_suffix", "transfer_group",
@@ -123,20 +43,19 @@ def build(call: Call) -> Wire:
     check_references(scope, params)
     check_fee(scope, params, amount=params["amount"], transfer_data=params.get("transfer_data") or None)
     check_account(scope)
-    automatic = _automatic(call)
-    types = _types(call, currency, automatic)
+    chosen = payment_method_types.choose(call, currency)
     intent_id = scope.new_id("pi")
     intent: Wire = {
         "id": intent_id,
         "object": "payment_intent",
-        "allowed_payment_method_types": None,
+        "allowed_payment_method_types": chosen.allowed,
         "amount": params["amount"],
         "amount_capturable": 0,
         "amount_details": {"tip": {}, **(params.get("amount_details") or {})},
         "amount_received": 0,
         "application": None if scope.is_platform else scope.world.application,
         "application_fee_amount": params.get("application_fee_amount"),
-        "automatic_payment_methods": automatic,
+        "automatic_payment_methods": chosen.automatic,
         "canceled_at": None,
         "cancellation_reason": None,
         "capture_method": params.get("capture_method") or _capture_method(call),
@@ -154,9 +73,11 @@ def build(call: Call) -> Wire:
         "metadata": merged_metadata({}, params.get("metadata")),
         "next_action": None,
         "payment_method": None,
-        "payment_method_configuration_details": _configuration(scope) if automatic else None,
-        "payment_method_options": options(types, params.get("payment_method_options"), currency),
-        "payment_method_types": types,
+        "payment_method_configuration_details": _configuration(scope) if chosen.automatic else None,
+        "payment_method_options": payment_method_types.options(
+            chosen.types, params.get("payment_method_options"), currency
+        ),
+        "payment_method_types": chosen.types,
         "processing": None,
         "review": None,
         "shared_payment_granted_token": None,
@@ -179,61 +100,6 @@ def _capture_method(call: Call) -> str:
     return "automatic_async" if call.version >= "2024-04-10" else "automatic"
 
 
-def _automatic(call: Call) -> Wire | None:
-    """`automatic_payment_methods`: as asked, and on by default since 2023-08-16 (facts §2.3)."""
-    params = call.params
-    given, types = params.get("automatic_payment_methods"), params.get("payment_method_types")
-    if isinstance(given, dict):
-        enabled = bool(given.get("enabled"))
-        if enabled and types:
-            text = "You may only specify one of these parameters: automatic_payment_methods, payment_method_types."
-            raise invalid(text, code="parameters_exclusive")
-        return {"allow_redirects": given.get("allow_redirects") or "always", "enabled": True} if enabled else None
-    if types or call.version < "2023-08-16":
-        return None
-    if not call.pinned and params.get("confirm") and not params.get("return_url"):
-        # Whoever confirms like this without naming a version relies on the older default.
-        return None
-    return {"allow_redirects": "always", "enabled": True}
-
-
-def _types(call: Call, currency: str, automatic: Wire | None) -> list[str]:
-    asked = call.params.get("payment_method_types")
-    if asked:
-        return check_types(call.scope, list(asked))
-    if automatic is None:
-        return ["card"]
-    return ["card", "cashapp", "link", "us_bank_account"] if currency == "usd" else ["card", "link"]
-
-
-def check_types(scope: Scope, types: list[str]) -> list[str]:
-    """The types, or `payment_intent_invalid_parameter` for one that this account cannot take (facts §2.3)."""
-    enforced = scope.world.policy(scope.account_id).capabilities == "enforced"
-    active = _active(scope) if enforced and not scope.is_platform else None
-    for type_ in types:
-        if type_ not in TYPES or (active is not None and _capability(type_) not in active):
-            raise invalid(
-                f'The payment method type "{type_}" is invalid. Please ensure the provided type is activated in your'
-                " dashboard (https://dashboard.stripe.com/account/payments/settings) and your account is enabled for"
-                " any"
-                " preview features that you are trying to use. See"
-                " https://stripe.com/docs/payments/payment-methods/integration-options for supported payment method,"
-                " currency, and country combinations.",
-                code="payment_intent_invalid_parameter",
-                param="payment_method_types",
-            )
-    return types
-
-
-def _capability(type_: str) -> str:
-    return "us_bank_account_ach_payments" if type_ == "us_bank_account" else f"{type_}_payments"
-
-
-def _active(scope: Scope) -> set[str]:
-    account = accounts.account_of(scope.world, scope.account_id, livemode=scope.livemode)
-    return {name for name, status in account["capabilities"].items() if status == "active"}
-
-
 def check_account(scope: Scope) -> None:
     """Refuses a charge on a connected account that is not ready, where the policy enforces it (facts §2.9)."""
     if scope.is_platform or scope.world.policy(scope.account_id).capabilities != "enforced":
@@ -241,7 +107,7 @@ def check_account(scope: Scope) -> None:
     account = accounts.account_of(scope.world, scope.account_id, livemode=scope.livemode)
     if scope.livemode and not account["charges_enabled"]:
         raise state_error(NO_LIVE_CHARGES, code=None)
-    if account["type"] != "standard" and "card_payments" not in _active(scope):
+    if account["type"] != "standard" and "card_payments" not in payment_method_types.active_capabilities(scope):
         raise state_error(NO_CARD_PAYMENTS, code=None)
     if account["type"] == "standard" and not account["charges_enabled"]:
         raise state_error(NO_CARD_PAYMENTS, code=None)
@@ -287,22 +153,6 @@ def _configuration(scope: Scope) -> Wire:
     if "id" not in state:
         state["id"] = scope.new_id("pmc")
     return {"id": state["id"], "parent": None}
-
-
-def options(types: list[str], given: Any, currency: str) -> Wire:
-    """`payment_method_options` with Stripe's defaults for the intent's types, and what was given merged in."""
-    result: Wire = {}
-    for type_ in types:
-        if type_ in _OPTIONS:
-            result[type_] = dict(_OPTIONS[type_])
-    if isinstance(given, dict):
-        for type_, asked in given.items():
-            if isinstance(asked, dict):
-                shown = {name: value for name, value in asked.items() if name != "cvc_token" and value != ""}
-                result[type_] = accounts.merged(result.get(type_, {}), shown)
-    if "us_bank_account" in result and currency != "usd":
-        del result["us_bank_account"]
-    return result
 
 
 def shipping(given: Any) -> Wire | None:

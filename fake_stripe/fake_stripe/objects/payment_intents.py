@@ -11,6 +11,7 @@ from fake_stripe.objects import (
     charge_settlement,
     confirmation_tokens,
     payment_attempts,
+    payment_method_types,
     payment_methods,
 )
 from fake_stripe.objects import payment_intent_params as parameters
@@ -115,6 +116,7 @@ def _changes(call: Call, intent: Wire) -> Wire:
     scope, params = call.scope, call.params
     if intent["status"] not in _OPEN:
         _refuse_change(intent, params)
+    payment_method_types.refuse_named_types(call)
     changes: Wire = {}
     currency = check_currency(params["currency"]) if params.get("currency") else intent["currency"]
     amount = int(params["amount"] if "amount" in params else intent["amount"])
@@ -134,15 +136,19 @@ def _changes(call: Call, intent: Wire) -> Wire:
     if "metadata" in params:
         changes["metadata"] = merged_metadata(intent["metadata"], params["metadata"])
     if params.get("payment_method_types"):
-        allowed = parameters.check_types(scope, list(params["payment_method_types"]))
-        changes |= {"payment_method_types": allowed, "automatic_payment_methods": None}
+        named = payment_method_types.check_types(scope, list(params["payment_method_types"]))
+        changes |= {"payment_method_types": named, "automatic_payment_methods": None}
+    if params.get("allowed_payment_method_types"):
+        allowed = payment_method_types.refuse_beside_allowed(params)
+        compatible = payment_method_types.compatible(allowed, currency)
+        changes |= {"allowed_payment_method_types": allowed, "payment_method_types": compatible}
     if "payment_method_options" in params or "payment_method_types" in changes:
         types = changes.get("payment_method_types") or intent["payment_method_types"]
         given = {**(intent["payment_method_options"] or {})}
         merged = {
             name: {**given.get(name, {}), **o} for name, o in (params.get("payment_method_options") or {}).items() if o
         }
-        changes["payment_method_options"] = parameters.options(types, {**given, **merged}, currency)
+        changes["payment_method_options"] = payment_method_types.options(types, {**given, **merged}, currency)
     return changes | _new_payment_method(call, {**intent, **changes}, intent, changes)
 
 
@@ -209,7 +215,8 @@ def _own_payment_method(call: Call, intent: Wire) -> Wire:
 
 _CONFIRM_CHANGES = frozenset(
     (
-        "capture_method", "payment_method", "payment_method_data", "payment_method_options", "payment_method_types",
+        "allowed_payment_method_types", "capture_method", "payment_method", "payment_method_data",
+        "payment_method_options", "payment_method_types",
         "receipt_email", "setup_future_usage", "shipping",
     )
 )  # fmt: skip
@@ -276,7 +283,8 @@ def _check_return_url(call: Call, intent: Wire) -> None:
     automatic = intent["automatic_payment_methods"]
     if automatic is None or automatic.get("allow_redirects") == "never" or call.params.get("return_url"):
         return
-    if not call.pinned:
+    if not call.pinned or call.params.get("off_session") not in (None, "", False):
+        # docs.stripe.com/changelog/2023-08-16: nobody is there to be redirected.
         return
     text = _RETURN_URL if call.version >= "2025" else _RETURN_URL_BEFORE_2025
     raise state_error(text, code=None, payment_intent=intent)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fake_stripe.errors import ApiError, invalid, state_error
-from fake_stripe.objects import payment_methods, setup_confirmation
+from fake_stripe.objects import payment_method_types, payment_methods, setup_confirmation
 from fake_stripe.objects.metadata import merged_metadata, unset_to_none
 from fake_stripe.objects.registry import Call, operation
 from fake_stripe.render.lists import paginate
@@ -41,6 +41,7 @@ def create(call: Call) -> Wire:
 
 def _check(call: Call) -> None:
     scope, params = call.scope, call.params
+    payment_method_types.refuse_named_types(call)
     automatic = params.get("automatic_payment_methods")
     if params.get("payment_method_types") and isinstance(automatic, dict) and automatic.get("enabled"):
         text = "You may only specify one of these parameters: automatic_payment_methods, payment_method_types."
@@ -104,7 +105,7 @@ def _types(call: Call, payment_method: Wire | None) -> tuple[list[str], Wire | N
         return list(asked), None
     allowed = call.params.get("allowed_payment_method_types")
     if allowed:
-        return list(allowed), {"allow_redirects": "always", "enabled": True}
+        return payment_method_types.refuse_beside_allowed(call.params), None
     automatic = call.params.get("automatic_payment_methods")
     if isinstance(automatic, dict):
         enabled = bool(automatic.get("enabled"))
@@ -170,6 +171,7 @@ def update(call: Call) -> Wire:
     """Changes an intent; its payment method only while it is open."""
     scope, params = call.scope, call.params
     intent = require(call)
+    payment_method_types.refuse_named_types(call)
     if params.get("customer"):
         scope.require("customer", params["customer"], param="customer")
     changes: Wire = {}
