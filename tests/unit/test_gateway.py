@@ -14,7 +14,7 @@ import pytest
 import stripe
 from cloneservice_server.ports import AnswerLost, NotSent, Refused, StripeCall
 from cloneservice_server.stripe_gateway import transport as transport_module
-from cloneservice_server.stripe_gateway.gateway import SdkStripeGateway
+from cloneservice_server.stripe_gateway.gateway import API_VERSION, SdkStripeGateway
 from cloneservice_server.stripe_gateway.transport import TransportSettings
 
 KEY = "sk_test_" + "unit" * 6
@@ -138,7 +138,7 @@ async def test_a_post_carries_the_account_the_key_the_version_and_the_platforms_
     assert wire.line == "POST /v1/customers HTTP/1.1"
     assert wire.headers["stripe-account"] == "acct_1"
     assert wire.headers["idempotency-key"] == "cs_key"
-    assert wire.headers["stripe-version"] == stripe.api_version
+    assert wire.headers["stripe-version"] == API_VERSION
     assert wire.headers["authorization"] == f"Bearer {KEY}"
     assert wire.headers["content-type"] == "application/x-www-form-urlencoded"
     assert wire.body == "email=a%40example.com"
@@ -176,7 +176,13 @@ async def test_the_request_is_byte_for_byte_what_the_sdks_public_raw_path_sends(
     async with local_stripe(answers()) as local:
         await send(local.url, call)
         http = transport_module.StripeTransport()
-        client = stripe.StripeClient(KEY, base_addresses={"api": local.url}, http_client=http, max_network_retries=0)
+        client = stripe.StripeClient(
+            KEY,
+            stripe_version=API_VERSION,
+            base_addresses={"api": local.url},
+            http_client=http,
+            max_network_retries=0,
+        )
         options: dict[str, Any] = {"stripe_account": call.account or None}
         if call.method == "POST":
             options["idempotency_key"] = "cs_key"

@@ -22,6 +22,10 @@ from cloneservice_server.stripe_gateway.transport import StripeTransport, Transp
 
 _log = logging.getLogger(__name__)
 
+API_VERSION = "2026-08-26.dahlia"
+"""The version that every call names, whatever the SDK is pinned to: endive (2026-09-30) refuses `payment_method_types`
+with `payment_method_types_no_longer_supported`, and the calls here are those that dahlia was recorded to take."""
+
 _PATH = re.compile(r"/v1(?:/[A-Za-z0-9_\-]+)+")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -29,8 +33,8 @@ _HEADER_VALUE = re.compile(r"[\x21-\x7e]{1,255}")
 class SdkStripeGateway:
     """Stripe's HTTP API. Usable in one event loop; `aclose` ends it.
 
-    `base_url` is Stripe's, or that of a double (test keys only, see Credentials). `api_version` defaults to the version
-    that the SDK is pinned to. Raises ValueError when key and URL do not go together.
+    `base_url` is Stripe's, or that of a double (test keys only, see Credentials). `api_version` defaults to
+    `API_VERSION`. Raises ValueError when key and URL do not go together.
     """
 
     def __init__(
@@ -38,7 +42,7 @@ class SdkStripeGateway:
         api_key: str,
         *,
         base_url: str = STRIPE_API,
-        api_version: str | None = None,
+        api_version: str = API_VERSION,
         transport: TransportSettings | None = None,
     ) -> None:
         self._credentials = Credentials(api_key, base_url)
