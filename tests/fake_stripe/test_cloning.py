@@ -402,6 +402,23 @@ def test_the_mandate_of_a_bank_account_is_duplicated_with_its_clone(api: Api) ->
     assert shown["status"] == "active"
 
 
+def test_row_a_mandate_on_behalf_of_one_account_serves_no_other(api: Api) -> None:
+    customer = api.customer()
+    intent = api.post(
+        "/v1/setup_intents",
+        customer=customer,
+        payment_method="pm_usBankAccount_success",
+        payment_method_types=["us_bank_account"],
+        mandate_data={"customer_acceptance": {"type": "offline"}},
+        on_behalf_of=SELLER,
+        confirm=True,
+    )
+    named = {"customer": customer, "payment_method": intent["payment_method"]}
+    assert clone(api, SELLER, **named)["type"] == "us_bank_account"
+    error = api.refused(400, "POST", "/v1/payment_methods", account=OTHER_SELLER, **named)
+    assert SELLER in error["message"]
+
+
 def test_a_legacy_card_is_cloned_by_its_card_id(api: Api) -> None:
     customer = api.post("/v1/customers", source="tok_visa")
     made = clone(api, customer=customer["id"], payment_method=customer["default_source"])

@@ -359,3 +359,16 @@ def test_a_confirmation_token_expires_after_twelve_hours(api: Api) -> None:
     api.world.advance(12 * 3600)
     error = api.refused(400, "POST", "/v1/setup_intents", confirmation_token=token, confirm=True)
     assert "expired" in error["message"]
+
+
+def test_verification_of_a_bank_account_may_be_skipped(api: Api) -> None:
+    made = api.post("/v1/payment_methods", **BANK)["id"]
+    options = {"us_bank_account": {"verification_method": "skip"}}
+    intent = set_up(
+        api,
+        made,
+        payment_method_types=["us_bank_account"],
+        payment_method_options=options,
+        mandate_data=MANDATE,
+    )
+    assert intent["status"] == "succeeded"

@@ -28,7 +28,9 @@ def instrument(account: cards.BankAccount, *, verified: bool) -> Wire:
 
 
 def us_bank_account(scope: Scope, params: Wire) -> tuple[Wire, Wire]:
-    """`payment_method.us_bank_account` and its instrument, from raw details; unverified until micro-deposits arrive.
+    """`payment_method.us_bank_account` and its instrument, from raw details.
+
+    Unverified until micro-deposits are, unless it was linked through Financial Connections.
 
     Raises:
         ApiError: 400 `routing_number_invalid`, `account_number_invalid` (docs.stripe.com/error-codes).
@@ -38,7 +40,8 @@ def us_bank_account(scope: Scope, params: Wire) -> tuple[Wire, Wire]:
     check_numbers(routing, number, at="us_bank_account")
     account = cards.bank_account(number)
     shown = _us_shown(scope, number, routing, params)
-    return shown, instrument(account, verified=False)
+    linked = shown["financial_connections_account"] is not None
+    return shown, instrument(account, verified=linked)
 
 
 def magic_us_bank_account(scope: Scope, account: cards.BankAccount) -> tuple[Wire, Wire]:

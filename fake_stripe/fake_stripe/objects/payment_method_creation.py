@@ -11,7 +11,7 @@ from typing import Any
 
 from fake_stripe import cards
 from fake_stripe.errors import invalid, state_error
-from fake_stripe.objects import payment_method_types, payment_methods, tokens
+from fake_stripe.objects import other_payment_methods, payment_methods, tokens
 from fake_stripe.objects.bank_details import sepa_debit, us_bank_account
 from fake_stripe.objects.card_details import Entered, entered_by, fingerprint, payment_method_card
 from fake_stripe.objects.metadata import EMPTY_ADDRESS, billing_details, merged_metadata
@@ -54,7 +54,7 @@ def from_data(scope: Scope, params: Wire) -> Wire:
         account = cards.sepa_debit("".join(str(given.get("iban", "")).split()).upper())
         block, instrument = sepa_debit(scope, account)
         return payment_methods.keep(scope, type_, block, instrument, params)
-    block = payment_method_types.details(scope, type_, given, params.get("billing_details"))
+    block = other_payment_methods.details(scope, type_, given, params.get("billing_details"))
     return payment_methods.keep(scope, type_, block, None, params)
 
 
@@ -130,6 +130,7 @@ def _clone(call: Call) -> Wire:
         call.platform.require("customer", customer, param="customer")
     original = payment_methods.require(call.platform, named)
     refuse_sharing(call.platform, original, customer)
+    _refuse_mandate_of_another(call, original)
     made = _make_clone(call.platform, call.scope, original, params)
     if original["customer"] is None:
         call.platform.hidden(original["id"])["consumed"] = made["id"]
@@ -168,6 +169,18 @@ def refuse_sharing(platform: Scope, original: Wire, customer: str | None) -> Non
     if not payment_methods.is_verified(platform, original):
         text = "The bank account cannot be shared with a connected account, because it has not been verified."
         raise state_error(text, code="bank_account_unverified", param="payment_method")
+
+
+def _refuse_mandate_of_another(call: Call, original: Wire) -> None:
+    """A mandate given `on_behalf_of` one account serves no other (documented; the words are this double's own)."""
+    mandate = call.platform.get("mandate", call.platform.hidden(original["id"]).get("mandate") or "")
+    limited = mandate.get("on_behalf_of") if mandate is not None else None
+    if limited and limited != call.scope.account_id:
+        text = (
+            f"The mandate of the payment method {original['id']} was authorised on behalf of the account {limited} and"
+            " cannot be used on another account."
+        )
+        raise state_error(text, code=None, param="payment_method")
 
 
 def _make_clone(platform: Scope, scope: Scope, original: Wire, params: Wire) -> Wire:

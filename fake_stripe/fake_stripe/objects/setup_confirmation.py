@@ -64,7 +64,9 @@ def confirm(call: Call, intent: Wire, named: Wire | None) -> Wire:
         raise state_error(payment_methods.CONSUMED, code=None, setup_intent=dict(intent))
     scope.update(intent, payment_method=found["id"], last_setup_error=None)
     if found["type"] == "us_bank_account" and not payment_methods.is_verified(scope, found):
-        return _ask_for_deposits(call, intent, found)
+        if _verification_method(intent) != "skip":
+            return _ask_for_deposits(call, intent, found)
+        payment_methods.mark_verified(scope, found)
     outcome = payment_methods.outcome_of(scope, found)
     if outcome.lookup_fails or (outcome.refusal is not None and outcome.attach_refused):
         raise _decline(scope, intent, found, outcome.refusal or cards.CARD_OUTCOMES["generic_decline"].refusal)
@@ -230,6 +232,11 @@ def _give_mandate(call: Call, intent: Wire, found: Wire, *, pending: bool = Fals
         on_behalf_of=intent["on_behalf_of"],
     )
     call.scope.update(intent, **{"single_use_mandate" if once else "mandate": mandate["id"]})
+
+
+def _verification_method(intent: Wire) -> str:
+    options = (intent["payment_method_options"] or {}).get("us_bank_account") or {}
+    return str(options.get("verification_method") or "automatic")
 
 
 def _ask_for_deposits(call: Call, intent: Wire, found: Wire) -> Wire:
