@@ -274,6 +274,8 @@ def _book() -> _Book:
             book.card_payment_methods[f"pm_card_{payment_method}"] = card
         for token in tokens:
             book.card_tokens[f"tok_{token}"] = card
+            # Older names that Stripe still takes go by the token's: pm_card_chargeDeclined.
+            book.card_payment_methods.setdefault(f"pm_card_{token}", card)
     for number, behaviour, payment_method in data["us_bank_accounts"]:
         bank = BankAccount(number, behaviour)
         book.banks[number] = bank
