@@ -424,3 +424,22 @@ def test_a_legacy_card_is_cloned_by_its_card_id(api: Api) -> None:
     made = clone(api, customer=customer["id"], payment_method=customer["default_source"])
     assert made["id"].startswith("pm_")
     assert made["card"]["last4"] == "4242"
+
+
+def test_a_publishable_key_cannot_clone_what_a_customer_has_saved(api: Api) -> None:
+    customer, original = api.saved_card()
+    for path, params in (
+        ("/v1/payment_methods", {"customer": customer, "payment_method": original}),
+        ("/v1/tokens", {"customer": customer}),
+        ("/v1/sources", {"customer": customer, "original_source": "src_1"}),
+    ):
+        status, body, _ = api.send("POST", path, params, account=SELLER, key="pk_test_calls")
+        assert (status, body["error"]["code"]) == (403, "secret_key_required")
+    status, _, _ = api.send(
+        "POST",
+        "/v1/tokens",
+        {"card": {"number": "4242424242424242", "exp_month": 1, "exp_year": 2039}},
+        account=SELLER,
+        key="pk_test_calls",
+    )
+    assert status == 200

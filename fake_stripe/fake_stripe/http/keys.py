@@ -114,9 +114,15 @@ def secret_in(authorization: bytes | None) -> str:
     return ""
 
 
+# Anyone may know a publishable key: it must not reach what a customer has saved, as the cloning calls do.
+_NAMES_A_SHOPPERS_OWN = ("customer", "payment_method", "original_source")
+
+
 def check_power(key: Key, method: str, template: str, params: dict[str, object]) -> None:
     """Refuse what a publishable key may not do (403 secret_key_required)."""
-    if key.kind != "pk" or (method, template) in _FOR_PUBLISHABLE:
+    if key.kind != "pk":
+        return
+    if (method, template) in _FOR_PUBLISHABLE and not any(params.get(name) for name in _NAMES_A_SHOPPERS_OWN):
         return
     if (method, template) in _WITH_CLIENT_SECRET and params.get("client_secret"):
         return
