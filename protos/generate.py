@@ -20,7 +20,9 @@ from grpc_tools import protoc
 ROOT = Path(__file__).resolve().parent
 TARGET = ROOT.parent / "client"
 PACKAGE = Path("cloneservice/v1")
-GENERATOR = "1.76.0"  # gencode runs on newer runtimes only: pinned one protobuf major behind (pyproject.toml, group gen)
+GENERATOR = (
+    "1.76.0"  # gencode runs on newer runtimes only: pinned one protobuf major behind (pyproject.toml, group gen)
+)
 
 
 def _protoc(*arguments: str) -> None:
@@ -33,7 +35,9 @@ def _protoc(*arguments: str) -> None:
 
 
 def _generate(out: Path) -> dict[Path, bytes]:
-    _protoc(f"--python_out={out}", f"--grpc_python_out={out}", f"--mypy_out=quiet:{out}", f"--mypy_grpc_out=quiet:{out}")
+    _protoc(
+        f"--python_out={out}", f"--grpc_python_out={out}", f"--mypy_out=quiet:{out}", f"--mypy_grpc_out=quiet:{out}"
+    )
     for stem in ("types", "errors"):  # no service in them
         for generated in (out / PACKAGE).glob(f"{stem}_pb2_grpc.py*"):
             generated.unlink()
@@ -56,9 +60,13 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as folder:
         files = _generate(Path(folder))
-    differing = [path for path, text in files.items() if not (TARGET / path).is_file() or (TARGET / path).read_bytes() != text]
+    differing = [
+        path for path, text in files.items() if not (TARGET / path).is_file() or (TARGET / path).read_bytes() != text
+    ]
     if options.check:
-        print("\n".join(f"differs from the contract: client/{path}" for path in differing) or "generated code is current")
+        print(
+            "\n".join(f"differs from the contract: client/{path}" for path in differing) or "generated code is current"
+        )
         return 1 if differing else 0
     for path in differing:
         (TARGET / path).parent.mkdir(parents=True, exist_ok=True)

@@ -91,8 +91,8 @@ class Refused(StripeFault):
 
     `status` is HTTP's; `type`, `code`, `decline_code`, `param` and `message` are Stripe's; `body` is the whole error
     object (its `payment_intent` among it) and may hold secrets: never log or store it. `rate_limited_reason` is the
-    Stripe-Rate-Limited-Reason header of a 429. `replayed`: Stripe repeated an answer stored for our key. `account` is the
-    connected account that was acted on, or "".
+    Stripe-Rate-Limited-Reason header of a 429. `replayed`: Stripe repeated an answer stored for our key. `account` is
+    the connected account that was acted on, or "".
     """
 
     status: int

@@ -107,7 +107,7 @@ def test_killed_here_it_charges_once_and_answers_the_same(story: Story, boundary
     pid, port = story.start(crash_at=boundary)
     with pytest.raises(grpc.RpcError) as lost:
         story.ask(port)
-    assert lost.value.code() is grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]
+    assert lost.value.code() is grpc.StatusCode.UNAVAILABLE
     assert story.servers.wait(pid) == signal.SIGKILL
 
     pid, port = story.start()

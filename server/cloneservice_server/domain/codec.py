@@ -16,9 +16,13 @@ from typing import Any, TypeVar, Union
 T = TypeVar("T")
 
 
+_ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+_SCALARS = frozenset((str, int, bool, float, type(None)))
+
+
 def dumps(value: object) -> str:
     """One value as compact JSON with sorted keys."""
-    return json.dumps(to_json(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODE(to_json(value))
 
 
 def loads(cls: type[T], text: str) -> T:
@@ -28,12 +32,16 @@ def loads(cls: type[T], text: str) -> T:
 
 def to_json(value: object) -> Any:
     """A JSON value; dataclass fields that equal their default are left out."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            name: to_json(item)
-            for name, default, factory in _fields(type(value))
-            if (item := getattr(value, name)) != default and (factory is None or item != factory())
-        }
+    cls: type = value.__class__
+    if cls in _SCALARS:
+        return value
+    if (fields := _fields(cls)) is not None:
+        made = {}
+        for name, default, factory in fields:
+            item = getattr(value, name)
+            if item != default and (factory is None or item != factory()):
+                made[name] = to_json(item)
+        return made
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, (list, tuple)):
@@ -44,7 +52,10 @@ def to_json(value: object) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _fields(cls: type) -> tuple[tuple[str, object, Any], ...]:
+def _fields(cls: type) -> tuple[tuple[str, object, Any], ...] | None:
+    """(name, default, default factory) of each field of a dataclass; None for any other class."""
+    if not dataclasses.is_dataclass(cls):
+        return None
     missing = dataclasses.MISSING
     return tuple(
         (f.name, f.default, None if f.default_factory is missing else f.default_factory)

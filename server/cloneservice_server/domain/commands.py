@@ -1,4 +1,4 @@
-"""What callers ask for, as frozen values. The rpc layer makes them; the ledger stores them so that any replica can go on.
+"""What callers ask for, as frozen values: made by the rpc layer, stored so that any replica can go on.
 
 `request_id` is not part of a command: it names the intent, the command says what the intent is.
 """

@@ -1,4 +1,4 @@
-"""What workflows answer, as frozen values; stored as JSON, replayed byte for byte, turned into messages by the rpc layer."""
+"""What workflows answer, as frozen values: stored as JSON, replayed byte for byte."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ class CloneFlow(StrEnum):
     """Which Stripe mechanism makes the clone."""
 
     PAYMENT_METHOD = "payment_method"
-    TOKEN = "token"
+    TOKEN = "token"  # noqa: S105 - the name of a flow
     SOURCE = "source"
 
 

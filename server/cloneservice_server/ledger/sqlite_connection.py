@@ -131,7 +131,12 @@ class SqliteConnection:
         if all(transaction.reads for transaction in batch):
             return [self._attempt(transaction) for transaction in batch]
         self.execute("BEGIN IMMEDIATE")
-        outcomes = [self._attempt(item) if item.reads else self._attempt_undoable(item) for item in batch]
+        outcomes = [self._attempt(transaction) for transaction in batch]
+        if any(isinstance(outcome, Exception) for outcome in outcomes):
+            # Rare (a lost race), so nothing is paid for it in advance: begin again, each transaction undoable alone.
+            self.execute("ROLLBACK")
+            self.execute("BEGIN IMMEDIATE")
+            outcomes = [self._attempt(item) if item.reads else self._attempt_undoable(item) for item in batch]
         self.execute("COMMIT")
         return outcomes
 
