@@ -9,6 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,10 @@ class Session:
             self._connection.close()
             return 0, None
 
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
+
     def again(self, first: Recorded) -> int:
         """Send a recorded call again under this run's ids, and learn those that it makes."""
         params = [(name, self._here(value)) for name, value in first.params]
@@ -138,8 +143,9 @@ def replay_file(name: str, base_url: str | None, api_key: str) -> int:
 
 def _report(calls: list[Recorded], session: Session) -> int:
     same = 0
-    for number, first in enumerate(calls, start=1):
-        status = session.again(first)
+    with closing(session):
+        statuses = [session.again(first) for first in calls]
+    for number, (first, status) in enumerate(zip(calls, statuses, strict=True), start=1):
         if status == first.status:
             same += 1
         else:

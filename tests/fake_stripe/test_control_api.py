@@ -1,5 +1,6 @@
 """`/_fake/`: every control operation, and what the journal says about calls."""
 
+from typing import Any
 from urllib.parse import urlencode
 
 import orjson
@@ -8,7 +9,7 @@ from fake_stripe.wire import Request, Response
 
 from tests.fake_stripe.stripe_calls import SELLER, Api
 
-Wire = dict
+Wire = dict[str, Any]
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def api() -> Api:
     return Api()
 
 
-def asked(api: Api, method: str, path: str, /, *, key: str | None = "sk_test_calls", **params: object) -> Response:
+def asked(api: Api, method: str, path: str, /, *, key: str | None = "sk_test_calls", **params: Any) -> Response:
     headers = {} if key is None else {b"authorization": f"Bearer {key}".encode()}
     if method == "POST":
         headers[b"content-type"] = b"application/json"
@@ -24,14 +25,14 @@ def asked(api: Api, method: str, path: str, /, *, key: str | None = "sk_test_cal
     return api.fake.handle(Request(method, path, query=urlencode(params).encode(), headers=headers))
 
 
-def done(api: Api, method: str, path: str, /, **params: object) -> Wire:
+def done(api: Api, method: str, path: str, /, **params: Any) -> Wire:
     response = asked(api, method, path, **params)
     assert response.status == 200, response.body
     found: Wire = orjson.loads(response.body)
     return found
 
 
-def refused(api: Api, method: str, path: str, /, **params: object) -> tuple[int, str]:
+def refused(api: Api, method: str, path: str, /, **params: Any) -> tuple[int, str]:
     response = asked(api, method, path, **params)
     return response.status, orjson.loads(response.body)["error"]["message"]
 
@@ -161,7 +162,7 @@ def test_a_seed_makes_accounts_and_calls_that_refer_to_one_another(api: Api) -> 
         ({"accounts": ["shop"]}, "no account id"),
     ],
 )
-def test_a_mistaken_seed_is_refused_with_what_is_wrong(api: Api, seed: dict, complaint: str) -> None:
+def test_a_mistaken_seed_is_refused_with_what_is_wrong(api: Api, seed: dict[str, Any], complaint: str) -> None:
     status, message = refused(api, "POST", "/_fake/seed", **seed)
     assert status == 400
     assert complaint in message
@@ -320,9 +321,9 @@ def test_restricted_keys_are_given_their_permissions(api: Api) -> None:
     assert api.send("GET", "/v1/customers", key="rk_test_calls")[0] == 200
 
 
-def three_d_secure(api: Api) -> dict:
+def three_d_secure(api: Api) -> dict[str, Any]:
     card = api.bare_card("pm_card_authenticationRequired")
-    params = {"amount": 100, "currency": "usd", "payment_method": card, "confirm": True}
+    params: dict[str, Any] = {"amount": 100, "currency": "usd", "payment_method": card, "confirm": True}
     return api.post("/v1/payment_intents", return_url="https://shop.example/back", **params)
 
 
@@ -347,7 +348,12 @@ def test_the_challenge_page_sends_the_shopper_back(api: Api) -> None:
 
 def test_disputes_are_opened_and_decided(api: Api) -> None:
     card = api.bare_card()
-    params = {"amount": 500, "currency": "usd", "payment_method": card, "payment_method_types": ["card"]}
+    params: dict[str, Any] = {
+        "amount": 500,
+        "currency": "usd",
+        "payment_method": card,
+        "payment_method_types": ["card"],
+    }
     charge = api.post("/v1/payment_intents", confirm=True, **params)["latest_charge"]
     dispute = done(api, "POST", "/_fake/disputes", charge=charge, reason="duplicate")
     assert (dispute["reason"], api.get(f"/v1/charges/{charge}")["disputed"]) == ("duplicate", True)

@@ -1,5 +1,7 @@
 """Scripted faults: what they match, how they act, and that they act exactly as often as they were told."""
 
+from typing import Any
+
 import orjson
 import pytest
 from fake_stripe.faults import Faults
@@ -13,12 +15,12 @@ def api() -> Api:
     return Api()
 
 
-def statuses(api: Api, count: int, path: str = "/v1/customers", **how: object) -> list[int]:
+def statuses(api: Api, count: int, path: str = "/v1/customers", **how: Any) -> list[int]:
     return [api_status(api, path, **how) for _ in range(count)]
 
 
-def api_status(api: Api, path: str, method: str = "POST", **how: object) -> int:
-    return api.send(method, path, {}, **how)[0]  # type: ignore[arg-type]
+def api_status(api: Api, path: str, method: str = "POST", **how: Any) -> int:
+    return api.send(method, path, {}, **how)[0]
 
 
 def raw(api: Api, **fault: object) -> Response:
@@ -134,7 +136,7 @@ def test_probability_is_drawn_from_the_seed(api: Api) -> None:
         ({}, "act must be one of"),
     ],
 )
-def test_a_mistaken_fault_is_refused_with_what_is_wrong(fault: dict, complaint: str) -> None:
+def test_a_mistaken_fault_is_refused_with_what_is_wrong(fault: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint.replace("(", "\\(")):
         Faults().add(fault)
 

@@ -1,6 +1,7 @@
 """Keys, accounts, versions, headers and envelopes: what every answer of the double has in common."""
 
 import base64
+from typing import Any
 
 import orjson
 import pytest
@@ -15,7 +16,7 @@ def api() -> Api:
     return Api()
 
 
-def sent(fake: FakeStripe, path: str, authorization: str | None, **headers: str) -> tuple[Response, dict]:
+def sent(fake: FakeStripe, path: str, authorization: str | None, **headers: str) -> tuple[Response, dict[str, Any]]:
     given = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
     if authorization is not None:
         given[b"authorization"] = authorization.encode()
@@ -220,7 +221,7 @@ def test_a_failure_inside_the_double_is_an_envelope_and_leaves_no_trace(
 ) -> None:
     from fake_stripe.objects import registry
 
-    def breaks(call: registry.Call) -> dict:
+    def breaks(call: registry.Call) -> dict[str, Any]:
         call.scope.insert({"id": "cus_half", "object": "customer"})
         raise RuntimeError("boom")
 

@@ -1,5 +1,7 @@
 """Expansion (facts §7.3), lists and searches (facts §7.4)."""
 
+from typing import Any
+
 import pytest
 
 from tests.fake_stripe.stripe_calls import SELLER, Api
@@ -11,7 +13,7 @@ def api() -> Api:
 
 
 @pytest.fixture
-def payment(api: Api) -> dict:
+def payment(api: Api) -> dict[str, Any]:
     customer, card = api.saved_card(account=SELLER)
     return api.post(
         "/v1/payment_intents",
@@ -29,7 +31,7 @@ def payment(api: Api) -> dict:
 # ---- expand
 
 
-def test_an_id_is_replaced_by_its_object_and_the_stored_one_stays_as_it_is(api: Api, payment: dict) -> None:
+def test_an_id_is_replaced_by_its_object_and_the_stored_one_stays_as_it_is(api: Api, payment: dict[str, Any]) -> None:
     path = f"/v1/payment_intents/{payment['id']}"
     shown = api.get(path, account=SELLER, expand=["customer", "latest_charge.balance_transaction"])
     assert shown["customer"]["object"] == "customer"
@@ -40,7 +42,7 @@ def test_an_id_is_replaced_by_its_object_and_the_stored_one_stays_as_it_is(api: 
 
 def test_expansion_works_on_creates_and_inside_hashes(api: Api) -> None:
     customer, card = api.saved_card()
-    params = {
+    params: dict[str, Any] = {
         "invoice_settings": {"default_payment_method": card},
         "expand": ["invoice_settings.default_payment_method"],
     }
@@ -48,14 +50,14 @@ def test_expansion_works_on_creates_and_inside_hashes(api: Api) -> None:
     assert shown["invoice_settings"]["default_payment_method"]["id"] == card
 
 
-def test_in_lists_paths_begin_with_data(api: Api, payment: dict) -> None:
+def test_in_lists_paths_begin_with_data(api: Api, payment: dict[str, Any]) -> None:
     shown = api.get("/v1/payment_intents", account=SELLER, expand=["data.customer"])
     assert shown["data"][0]["customer"]["id"] == payment["customer"]
     error = api.refused(400, "GET", "/v1/payment_intents", account=SELLER, expand=["customer"])
     assert error["message"].startswith("This property cannot be expanded (customer).")
 
 
-def test_expansion_crosses_to_the_platform_for_the_application_fee(api: Api, payment: dict) -> None:
+def test_expansion_crosses_to_the_platform_for_the_application_fee(api: Api, payment: dict[str, Any]) -> None:
     shown = api.get(f"/v1/charges/{payment['latest_charge']}", account=SELLER, expand=["application_fee"])
     assert shown["application_fee"]["object"] == "application_fee"
     assert shown["application_fee"]["account"] == SELLER
@@ -96,7 +98,7 @@ def five(api: Api) -> list[str]:
     return made
 
 
-def ids(page: dict) -> list[str]:
+def ids(page: dict[str, Any]) -> list[str]:
     return [found["id"] for found in page["data"]]
 
 
@@ -210,7 +212,7 @@ def test_facts_7_4_a_search_refuses_a_limit_over_100(api: Api) -> None:
     assert error["message"] == "This value must be less than or equal to 100 (it currently is '200')."
 
 
-def test_payments_are_searched_by_status_amount_and_card(api: Api, payment: dict) -> None:
+def test_payments_are_searched_by_status_amount_and_card(api: Api, payment: dict[str, Any]) -> None:
     found = api.get("/v1/payment_intents/search", account=SELLER, query="status:'succeeded' AND amount>1999")
     assert ids(found) == [payment["id"]]
     query = "payment_method_details.card.last4:4242 AND amount:2000"
