@@ -159,7 +159,7 @@ def _address(home: Scope, endpoint: Wire) -> str:
 
 
 def _listeners(owner: Scope, event: Wire) -> list[tuple[Scope, Wire]]:
-    """The endpoints that hear of an event: its account's own, and the platform's Connect endpoints (facts §8.1)."""
+    """The endpoints that hear of an event: its account's own, and the platform's Connect endpoints."""
     platform = owner.world.platform_scope(owner.livemode)
     places = [(owner, False)] if owner is platform else [(owner, False), (platform, True)]
     return [

@@ -165,7 +165,7 @@ def test_a_rejected_account_can_neither_charge_nor_be_paid_out(api: Api) -> None
     assert done["requirements"]["disabled_reason"] == "rejected.fraud"
 
 
-# ---- not ready (facts: connected account not ready)
+# ---- not ready
 
 
 def pay(api: Api, made: Wire, key: str | None = None) -> tuple[int, Wire]:
@@ -188,6 +188,41 @@ def test_row_test_mode_is_lax(api: Api) -> None:
     made = account(api, type="standard", country="AU")
     assert made["charges_enabled"] is False
     assert pay(api, made)[0] == 200
+
+
+def test_row_live_and_disabled(api: Api) -> None:
+    from fake_stripe.errors import ApiError
+    from fake_stripe.objects.payment_intent_params import check_account
+
+    made = account(api, type="standard", country="AU")["id"]
+    api.world.set_policy({"capabilities": "enforced"}, made)
+    live = api.world.scope(made, livemode=True)
+    home = api.world.platform_scope(livemode=True)
+    home.insert({**api.world.platform_scope(livemode=False).require("account", made)})
+    with pytest.raises(ApiError, match="This Connect account cannot currently make live charges") as no:
+        check_account(live)
+    assert no.value.status == 400
+
+
+def test_an_account_that_was_connected_complete_stays_so_when_it_is_changed(api: Api) -> None:
+    changed = api.post(f"{ACCOUNTS}/{SELLER}", business_profile={"name": "Tea"})
+    assert (changed["business_profile"]["name"], changed["charges_enabled"]) == ("Tea", True)
+
+
+@pytest.mark.parametrize(
+    ("token", "charges", "payouts"),
+    [
+        ("tok_visa_triggerVerification", True, True),
+        ("tok_visa_triggerTransferBlock", True, False),
+        ("tok_visa_triggerChargeBlock", False, False),
+    ],
+)
+def test_row_trigger_tokens_ask_more_of_the_account(api: Api, token: str, charges: bool, payouts: bool) -> None:
+    api.post("/v1/charges", account=SELLER, amount=1000, currency="usd", source=token)
+    after = api.get(f"{ACCOUNTS}/{SELLER}")
+    assert after["requirements"]["currently_due"] == ["individual.verification.document"]
+    assert (after["charges_enabled"], after["payouts_enabled"]) == (charges, payouts)
+    assert api.events(account=SELLER)[-1] == "account.updated"
 
 
 # ---- capabilities

@@ -207,6 +207,16 @@ def test_a_bank_debit_that_fails_gives_the_intent_back(api: Api, magic: str, fai
     assert api.events()[-2:] == ["charge.failed", "payment_intent.payment_failed"]
 
 
+def test_a_bank_debit_has_a_mandate(api: Api) -> None:
+    accepted = {"customer_acceptance": {"type": "online", "online": {"ip_address": "203.0.113.7", "user_agent": "x"}}}
+    made = intent(api, payment_method="pm_usBankAccount_success", mandate_data=accepted, **BANK)
+    charge = api.get(f"/v1/charges/{made['latest_charge']}")
+    mandate = api.get(f"/v1/mandates/{charge['payment_method_details']['us_bank_account']['mandate']}")
+    assert (mandate["type"], mandate["status"]) == ("single_use", "active")
+    assert mandate["single_use"] == {"amount": 1000, "currency": "usd"}
+    assert mandate["customer_acceptance"]["type"] == "online"
+
+
 def test_a_debit_that_stays_processing_stays_so(api: Api) -> None:
     made = intent(api, payment_method="pm_usBankAccount_processing", **BANK)
     api.world.settle()

@@ -21,7 +21,10 @@ def account_of(world: World, account_id: str, *, livemode: bool = False) -> Wire
     """The account object of any account in the world; the platform's own is made on first use."""
     home = world.platform_scope(livemode)
     found = home.get("account", account_id)
-    return found if found is not None else home.insert(_grown_up(world, account_id))
+    if found is not None:
+        return found
+    home.hidden(account_id)["complete"] = True
+    return home.insert(_grown_up(world, account_id))
 
 
 def _grown_up(world: World, account_id: str) -> Wire:
@@ -158,8 +161,8 @@ def reject(call: Call) -> Wire:
 def deauthorize(world: World, account_id: str, *, livemode: bool = False) -> Wire:
     """Takes the platform's access away, as an account does in its dashboard; returns the event.
 
-    Every later call with that Stripe-Account answers 403 account_invalid (facts §3.1), and the platform's Connect
-    endpoints hear account.application.deauthorized (facts §8.4).
+    Every later call with that Stripe-Account answers 403 account_invalid, and the platform's Connect
+    endpoints hear account.application.deauthorized.
     """
     scope = world.scope(account_id, livemode=livemode)
     application = {"id": world.application, "object": "application", "name": "fake_stripe platform"}
@@ -168,9 +171,35 @@ def deauthorize(world: World, account_id: str, *, livemode: bool = False) -> Wir
     return event
 
 
+def ask_more(scope: Scope, kind: str) -> None:
+    """What Connect's trigger tokens do to the account of `scope`: a document is asked for, or it is blocked.
+
+    `kind` is verification, transfer_block or charge_block; nothing happens to the platform itself.
+    """
+    if scope.is_platform:
+        return
+    account = account_of(scope.world, scope.account_id, livemode=scope.livemode)
+    due = sorted({*account["requirements"]["currently_due"], "individual.verification.document"})
+    blocked = kind != "verification"
+    reason = "requirements.past_due" if blocked else account["requirements"]["disabled_reason"]
+    previous = scope.world.platform_scope(scope.livemode).update(
+        account,
+        requirements=account_shape.requirements(due, disabled_reason=reason),
+        charges_enabled=account["charges_enabled"] and kind != "charge_block",
+        payouts_enabled=account["payouts_enabled"] and not blocked,
+    )
+    if previous:
+        scope.emit("account.updated", account, previous)
+
+
 def refresh(home: Scope, account: Wire) -> Wire:
-    """Works out again what is due and what is enabled; returns the former values of what changed."""
+    """Works out again what is due and what is enabled; returns the former values of what changed.
+
+    An account that was connected without POST /v1/accounts has met everything from the start.
+    """
     rejected = home.hidden(account["id"]).get("rejected")
+    if home.hidden(account["id"]).get("complete") and not rejected:
+        return {}
     scope = home.world.scope(account["id"], livemode=home.livemode)
     wanted = capabilities.requested(scope)
     due = [] if rejected else account_shape.due(account, wanted=bool(wanted))

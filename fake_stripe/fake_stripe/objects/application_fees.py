@@ -62,7 +62,7 @@ def give_back(home: Scope, fee: Wire, amount: int, *, metadata: dict[str, str] |
     """Refunds `amount` minor units of a fee from the platform (`home`) to the account that paid it.
 
     Raises:
-        ApiError: more than the fee, or than what is left of it (facts §2.7).
+        ApiError: more than the fee, or than what is left of it.
     """
     rest = fee["amount"] - fee["amount_refunded"]
     if amount > fee["amount"]:

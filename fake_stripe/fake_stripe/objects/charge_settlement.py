@@ -47,6 +47,8 @@ def follow(scope: Scope, charge: Wire, outcome: cards.Outcome) -> None:
     """What comes after a captured payment: the platform hears of its fee, a dispute card is disputed."""
     if charge["application_fee"]:
         application_fees.announce(scope, charge["application_fee"])
+    if outcome.requirement is not None:
+        accounts.ask_more(scope, outcome.requirement)
     if outcome.early_fraud_warning:
         disputes.warn(scope, charge)
     if outcome.dispute is not None:

@@ -89,7 +89,7 @@ def update(call: Call) -> Wire:
 
 @operation("POST", "/v1/charges")
 def create(call: Call) -> Wire:
-    """Charges a token, a card or Source, or a customer's source (facts §2.8).
+    """Charges a token, a card or Source, or a customer's source.
 
     Raises:
         ApiError: nothing to charge, somebody else's source, a wrong amount or fee, a decline (402).
@@ -153,7 +153,7 @@ def _brought(scope: Scope, params: Wire) -> Wire:
 
 
 def _refusal(outcome: cards.Outcome) -> cards.Refusal | None:
-    """Legacy charges cannot run 3DS: a card that asks for it is declined (facts §2.8)."""
+    """Legacy charges cannot run 3DS: a card that asks for it is declined."""
     if outcome.needs_authentication(off_session=False, set_up=False):
         return cards.AUTHENTICATION_REQUIRED
     return outcome.refusal

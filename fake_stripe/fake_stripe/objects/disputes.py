@@ -199,7 +199,7 @@ def update_of_charge(call: Call) -> Wire:
 
 @operation("POST", "/v1/disputes/{dispute}")
 def update(call: Call) -> Wire:
-    """Stages (`submit=false`) or submits evidence; test evidence with a magic word decides the dispute (facts §6.1)."""
+    """Stages (`submit=false`) or submits evidence; test evidence with a magic word decides the dispute."""
     return _answer(call, retrieve(call))
 
 

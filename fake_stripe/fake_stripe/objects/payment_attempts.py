@@ -10,7 +10,7 @@ from typing import Any
 
 from fake_stripe import cards
 from fake_stripe.errors import ApiError, card_error
-from fake_stripe.objects import authentication, charge_settlement, charge_shape, payment_methods
+from fake_stripe.objects import authentication, charge_settlement, charge_shape, mandates, payment_methods
 from fake_stripe.scope import Scope, Wire
 from fake_stripe.world import World
 
@@ -52,7 +52,7 @@ def attempt(scope: Scope, intent: Wire, payment_method: Wire, how: Confirmation)
     """Tries to pay `intent` with `payment_method`, writes the outcome into both and emits its events.
 
     Raises:
-        ApiError: 402 when the payment is declined, or needs an authentication that the call cannot have (facts §2.5).
+        ApiError: 402 when the payment is declined, or needs an authentication that the call cannot have.
     """
     outcome = payment_methods.outcome_of(scope, payment_method)
     set_up = payment_methods.is_set_up(scope, payment_method)
@@ -222,7 +222,7 @@ def _manual(intent: Wire, payment_method: Wire) -> bool:
 
 
 def _save(scope: Scope, intent: Wire, payment_method: Wire) -> None:
-    """Keeps the PaymentMethod for later, where setup_future_usage asked for it (facts §2.3)."""
+    """Keeps the PaymentMethod for later, where setup_future_usage asked for it."""
     options = (intent.get("payment_method_options") or {}).get(payment_method["type"]) or {}
     usage = options.get("setup_future_usage") or intent["setup_future_usage"]
     if not usage or usage == "none":
@@ -250,6 +250,7 @@ def _debit(scope: Scope, intent: Wire, payment_method: Wire, outcome: cards.Outc
 
 def start_processing(scope: Scope, intent: Wire, payment_method: Wire, outcome: cards.Outcome) -> None:
     """Hands a debit to the bank: the intent is `processing` until the bank answers, days later on the world's clock."""
+    _authorise_debit(scope, intent, payment_method)
     charge = _charge(scope, intent, payment_method, charge_shape.outcome(scope, None, "normal"), captured=True)
     charge |= {"captured": True, "amount_captured": charge["amount"], "status": "pending"}
     charge["outcome"] |= {"network_status": "approved_by_network", "seller_message": "Payment complete."}
@@ -277,6 +278,15 @@ def start_processing(scope: Scope, intent: Wire, payment_method: Wire, outcome: 
         intent["id"],
         outcome.bank_failure,
     )
+
+
+def _authorise_debit(scope: Scope, intent: Wire, payment_method: Wire) -> None:
+    """Sees to the mandate that a debit needs: the one that a set-up or a clone left, else one of this payment's own."""
+    if scope.hidden(payment_method["id"]).get("mandate") or scope.get("payment_method", payment_method["id"]) is None:
+        return
+    once = None if intent["setup_future_usage"] else {"amount": intent["amount"], "currency": intent["currency"]}
+    given = scope.hidden(intent["id"]).get("mandate_data")
+    mandates.create(scope, payment_method, mandate_data=given, single_use=once, on_behalf_of=intent["on_behalf_of"])
 
 
 def settle_debit(world: World, account_id: str, livemode: bool, intent_id: str, failure: str | None) -> None:
@@ -332,7 +342,7 @@ def _fail_debit(scope: Scope, intent: Wire, charge: Wire, payment_method: Wire, 
 
 
 def authenticated(scope: Scope, intent: Wire, outcome_of_challenge: str) -> None:
-    """Continues an intent after its 3DS challenge: `succeeded` pays it, anything else gives it back (facts §2.5)."""
+    """Continues an intent after its 3DS challenge: `succeeded` pays it, anything else gives it back."""
     payment_method = payment_methods.require(scope, intent["payment_method"])
     if outcome_of_challenge != "succeeded":
         error = {

@@ -35,7 +35,7 @@ def build(call: Call) -> Wire:
     """A PaymentIntent as its create parameters describe it, checked, not yet stored and without PaymentMethod.
 
     Raises:
-        ApiError: what facts §2.3 lists: amounts, currencies, fees, types, customers and destinations that do not work.
+        ApiError: amounts, currencies, fees, types, customers and destinations that do not work.
     """
     scope, params = call.scope, call.params
     currency = check_currency(params["currency"])
@@ -101,7 +101,7 @@ def _capture_method(call: Call) -> str:
 
 
 def check_account(scope: Scope) -> None:
-    """Refuses a charge on a connected account that is not ready, where the policy enforces it (facts §2.9)."""
+    """Refuses a charge on a connected account that is not ready, where the policy enforces it."""
     if scope.is_platform or scope.world.policy(scope.account_id).capabilities != "enforced":
         return
     account = accounts.account_of(scope.world, scope.account_id, livemode=scope.livemode)
@@ -127,7 +127,7 @@ def check_references(scope: Scope, params: Wire) -> None:
 
 
 def check_fee(scope: Scope, params: Wire, *, amount: int, transfer_data: Any) -> None:
-    """Raises for an application fee without Connect, or above the amount (facts §2.3)."""
+    """Raises for an application fee without Connect, or above the amount."""
     fee = params.get("application_fee_amount")
     if fee in (None, ""):
         return
@@ -174,7 +174,7 @@ def payment_method_of(call: Call, intent: Wire, *, carried: Wire | None = None) 
     `carried` is the stored intent for errors that carry it.
 
     Raises:
-        ApiError: unknown, consumed, somebody else's (facts §2.4), or of a type that the intent does not take.
+        ApiError: unknown, consumed, somebody else's, or of a type that the intent does not take.
     """
     params = call.params
     found: Wire | None = None

@@ -61,7 +61,7 @@ def create(call: Call) -> Wire:
     """A new PaymentIntent, with `confirm=true` paid at once.
 
     Raises:
-        ApiError: everything of facts §2.3 to §2.5.
+        ApiError: parameters that do not go together, and what confirming raises.
     """
     scope, params = call.scope, call.params
     if not params.get("confirm"):
@@ -250,7 +250,7 @@ def _check_confirmable(intent: Wire) -> None:
 
 
 def _default_source(scope: Scope, intent: Wire) -> str | None:
-    """What pays when no PaymentMethod is named: the customer's default source (facts §2.3)."""
+    """What pays when no PaymentMethod is named: the customer's default source."""
     customer = scope.get("customer", intent["customer"] or "")
     return None if customer is None else customer.get("default_source")
 
@@ -265,6 +265,9 @@ def _confirm(call: Call, intent: Wire, payment_method: Wire | None) -> None:
         scope.update(intent, payment_method=payment_method["id"], status="requires_confirmation")
     _check_return_url(call, intent)
     state = scope.hidden(intent["id"])
+    state["mandate_data"] = params.get("mandate_data") or None
+    if params.get("mandate"):
+        scope.require("mandate", params["mandate"], param="mandate")
     if state.pop("authenticated", False):
         refusal = payment_attempts.finish(scope, intent, payment_method)
         if refusal is not None:

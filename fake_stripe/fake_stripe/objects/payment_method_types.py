@@ -116,7 +116,7 @@ def compatible(types: list[str], currency: str) -> list[str]:
 
 
 def _automatic(call: Call) -> Wire | None:
-    """`automatic_payment_methods`: as asked, and on by default since 2023-08-16 (facts §2.3)."""
+    """`automatic_payment_methods`: as asked, and on by default since 2023-08-16."""
     params = call.params
     given, types = params.get("automatic_payment_methods"), params.get("payment_method_types")
     if isinstance(given, dict):
@@ -134,7 +134,7 @@ def _automatic(call: Call) -> Wire | None:
 
 
 def check_types(scope: Scope, types: list[str]) -> list[str]:
-    """The types, or `payment_intent_invalid_parameter` for one that this account cannot take (facts §2.3)."""
+    """The types, or `payment_intent_invalid_parameter` for one that this account cannot take."""
     enforced = scope.world.policy(scope.account_id).capabilities == "enforced"
     active = active_capabilities(scope) if enforced and not scope.is_platform else None
     for type_ in types:

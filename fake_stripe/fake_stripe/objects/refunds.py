@@ -22,7 +22,7 @@ def create(call: Call) -> Wire:
     """Refunds a charge, or the charge of a PaymentIntent, whole or in part.
 
     Raises:
-        ApiError: the refusals of facts §2.7: already refunded, disputed, more than there is.
+        ApiError: already refunded, disputed, more than there is.
     """
     return refund(call.scope, _charge_of(call), call.params)
 
@@ -174,7 +174,7 @@ def _let_go(scope: Scope, charge: Wire, params: Wire) -> Wire:
 
 
 def _return_fee(scope: Scope, charge: Wire, amount: int) -> None:
-    """Returns the platform's fee in proportion to the refund; the rest of it with a full refund (facts §2.7)."""
+    """Returns the platform's fee in proportion to the refund; the rest of it with a full refund."""
     home = scope.world.platform_scope(scope.livemode)
     fee = home.get("application_fee", charge["application_fee"] or "")
     if fee is None:
@@ -199,7 +199,7 @@ def _return_transfer(scope: Scope, charge: Wire, amount: int, refund_id: str) ->
 
 
 def end_refund(world: World, account_id: str, livemode: bool, refund_id: str, status: str) -> None:
-    """How a test refund ends later: a pending one succeeds, one of the refund-fail card fails (facts §6.7)."""
+    """How a test refund ends later: a pending one succeeds, one of the refund-fail card fails."""
     scope = world.scope(account_id, livemode)
     made = scope.require("refund", refund_id)
     if made["status"] in ("failed", "canceled") or made["status"] == status:

@@ -15,7 +15,7 @@ from fake_stripe.scope import Scope, Wire
 
 
 def require_destination(scope: Scope, account_id: str, *, param: str) -> str:
-    """The id of an account that the platform can send money to; raises "No such destination" (facts §3.2)."""
+    """The id of an account that the platform can send money to; raises "No such destination"."""
     if not scope.world.reaches(account_id):
         raise resource_missing("destination", account_id, param=param, in_path=False)
     return account_id
