@@ -20,6 +20,30 @@ EMPTY_BILLING: Wire = {
 }
 
 
+_UNPAID: Wire = {
+    "object": "charge",
+    "amount_captured": 0,
+    "amount_refunded": 0,
+    "application_fee": None,
+    "balance_transaction": None,
+    "captured": False,
+    "dispute": None,
+    "disputed": False,
+    "failure_balance_transaction": None,
+    "failure_code": None,
+    "failure_message": None,
+    "order": None,
+    "paid": False,
+    "receipt_number": None,
+    "receipt_url": None,
+    "refunded": False,
+    "review": None,
+    "source": None,
+    "source_transfer": None,
+    "status": "failed",
+}
+
+
 def outcome(scope: Scope, refusal: Refusal | None, risk_level: str) -> Wire:
     """The `outcome` of a charge (docs.stripe.com/declines): authorized, issuer_declined or blocked."""
     if refusal is not None and refusal.blocked:
@@ -105,50 +129,31 @@ def build(
     descriptor = brought.get("statement_descriptor") or brought.get("statement_descriptor_suffix")
     destination = (brought.get("transfer_data") or {}).get("destination")
     charge: Wire = {
+        **_UNPAID,
         "id": charge_id,
-        "object": "charge",
         "amount": amount,
-        "amount_captured": 0,
-        "amount_refunded": 0,
         "application": None if scope.is_platform else scope.world.application,
-        "application_fee": None,
         "application_fee_amount": brought.get("application_fee_amount"),
-        "balance_transaction": None,
         "billing_details": billing or EMPTY_BILLING,
         "calculated_statement_descriptor": str(descriptor or "EXAMPLE.COM").upper()[:22],
-        "captured": False,
         "created": scope.world.clock.now(),
         "currency": currency,
         "customer": brought.get("customer"),
         "description": brought.get("description"),
         "destination": destination,
-        "dispute": None,
-        "disputed": False,
-        "failure_balance_transaction": None,
-        "failure_code": None,
-        "failure_message": None,
         "fraud_details": {},
         "livemode": scope.livemode,
         "metadata": dict(brought.get("metadata") or {}),
         "on_behalf_of": brought.get("on_behalf_of"),
-        "order": None,
         "outcome": outcome_,
-        "paid": False,
         "payment_intent": intent["id"] if intent else None,
         "payment_method": payment_method,
         "payment_method_details": details,
         "radar_options": {},
         "receipt_email": brought.get("receipt_email"),
-        "receipt_number": None,
-        "receipt_url": None,
-        "refunded": False,
-        "review": None,
         "shipping": brought.get("shipping"),
-        "source": None,
-        "source_transfer": None,
         "statement_descriptor": brought.get("statement_descriptor"),
         "statement_descriptor_suffix": brought.get("statement_descriptor_suffix"),
-        "status": "failed",
         "transfer_data": _transfer_data(brought.get("transfer_data")),
         "transfer_group": brought.get("transfer_group"),
     }
