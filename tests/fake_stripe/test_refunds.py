@@ -187,6 +187,15 @@ def test_reverse_transfer_takes_the_sellers_share_back(api: Api) -> None:
     assert (transfer["amount_reversed"], transfer["reversed"]) == (500, False)
 
 
+@pytest.mark.parametrize("flag", ["reverse_transfer", "refund_application_fee"])
+def test_a_refund_that_cannot_return_what_it_should_is_refused_whole(api: Api, flag: str) -> None:
+    made = paid(api)
+    asked: Wire = {"payment_intent": made["id"], flag: True}
+    assert refused(api, **asked)["param"] == flag
+    assert api.get(REFUNDS)["data"] == []
+    assert api.get(f"/v1/charges/{made['latest_charge']}")["amount_refunded"] == 0
+
+
 def test_refunding_what_is_only_authorised_cancels_the_intent(api: Api) -> None:
     made = paid(api, capture_method="manual")
     api.post(REFUNDS, payment_intent=made["id"])

@@ -63,16 +63,16 @@ def _charge_of(call: Call) -> Wire:
 def refund(scope: Scope, charge: Wire, params: Wire) -> Wire:
     """Refunds `charge` of `scope` as `params` ask (amount in minor units, reason, metadata, the two return flags)."""
     amount = _checked_amount(scope, charge, params.get("amount"))
+    fee, transfer = _returned_too(scope, charge, params)
     if not charge["captured"]:
         return _let_go(scope, charge, params)
     behaviour = scope.hidden(charge["id"]).get("refund", "succeeds")
     status = "pending" if behaviour == "pending" or charge["payment_method_details"]["type"] != "card" else "succeeded"
     made = _build(scope, charge, amount, params, status=status)
-    if params.get("refund_application_fee"):
-        _return_fee(scope, charge, amount)
-    if params.get("reverse_transfer"):
-        reversal = _return_transfer(scope, charge, amount, made["id"])
-        scope.update(made, transfer_reversal=reversal["id"])
+    if fee is not None:
+        _return_fee(scope, fee, charge, amount)
+    if transfer is not None:
+        _return_transfer(scope, transfer, charge, amount, refund=made)
     gone = charge["amount_refunded"] + amount
     reported = {"user_report": "fraudulent"} if made["reason"] == "fraudulent" else charge["fraud_details"]
     scope.update(charge, amount_refunded=gone, refunded=gone == charge["amount"], fraud_details=reported)
@@ -173,29 +173,44 @@ def _let_go(scope: Scope, charge: Wire, params: Wire) -> Wire:
     return made
 
 
-def _return_fee(scope: Scope, charge: Wire, amount: int) -> None:
+def _returned_too(scope: Scope, charge: Wire, params: Wire) -> tuple[Wire | None, Wire | None]:
+    """The application fee and the transfer that the refund is to return with it; raises where the charge has none."""
+    fee: Wire | None = None
+    transfer: Wire | None = None
+    if params.get("refund_application_fee"):
+        home = scope.world.platform_scope(scope.livemode)
+        fee = home.get("application_fee", charge["application_fee"] or "")
+        if fee is None:
+            text = f"Charge {charge['id']} has no application fee that could be refunded."
+            raise state_error(text, code=None, param="refund_application_fee")
+    if params.get("reverse_transfer"):
+        transfer = scope.get("transfer", charge.get("transfer") or "")
+        if transfer is None:
+            text = f"Charge {charge['id']} has no transfer that could be reversed."
+            raise state_error(text, code=None, param="reverse_transfer")
+    return fee, transfer
+
+
+def _return_fee(scope: Scope, fee: Wire, charge: Wire, amount: int) -> None:
     """Returns the platform's fee in proportion to the refund; the rest of it with a full refund."""
-    home = scope.world.platform_scope(scope.livemode)
-    fee = home.get("application_fee", charge["application_fee"] or "")
-    if fee is None:
-        text = f"Charge {charge['id']} has no application fee that could be refunded."
-        raise state_error(text, code=None, param="refund_application_fee")
-    rest = fee["amount"] - fee["amount_refunded"]
-    whole = charge["amount_refunded"] + amount == charge["amount"]
-    share = rest if whole else min(rest, (fee["amount"] * amount + charge["amount"] // 2) // charge["amount"])
+    share = _share(fee["amount"], fee["amount"] - fee["amount_refunded"], charge, amount)
     if share > 0:
-        application_fees.give_back(home, fee, share)
+        application_fees.give_back(scope.world.platform_scope(scope.livemode), fee, share)
 
 
-def _return_transfer(scope: Scope, charge: Wire, amount: int, refund_id: str) -> Wire:
-    transfer = scope.get("transfer", charge.get("transfer") or "")
-    if transfer is None:
-        text = f"Charge {charge['id']} has no transfer that could be reversed."
-        raise state_error(text, code=None, param="reverse_transfer")
-    rest = transfer["amount"] - transfer["amount_reversed"]
-    whole = charge["amount_refunded"] + amount == charge["amount"]
-    share = rest if whole else min(rest, (transfer["amount"] * amount + charge["amount"] // 2) // charge["amount"])
-    return transfers.take_back(scope, transfer, share, refund=refund_id)
+def _return_transfer(scope: Scope, transfer: Wire, charge: Wire, amount: int, *, refund: Wire) -> None:
+    share = _share(transfer["amount"], transfer["amount"] - transfer["amount_reversed"], charge, amount)
+    if share > 0:
+        reversal = transfers.take_back(scope, transfer, share, refund=refund["id"])
+        scope.update(refund, transfer_reversal=reversal["id"])
+
+
+def _share(whole: int, rest: int, charge: Wire, amount: int) -> int:
+    """What of `whole` goes back with a refund of `amount`: its proportion; all the rest with the last of the charge."""
+    if charge["amount_refunded"] + amount == charge["amount"]:
+        return rest
+    total = int(charge["amount"])
+    return min(rest, (whole * amount + total // 2) // total)
 
 
 def end_refund(world: World, account_id: str, livemode: bool, refund_id: str, status: str) -> None:
