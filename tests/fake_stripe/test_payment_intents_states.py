@@ -153,6 +153,14 @@ def test_row_cancel_in_the_wrong_state(api: Api, status: str) -> None:
     )
 
 
+def test_no_test_card_supports_incremental_authorisation(api: Api) -> None:
+    made = held(api)
+    charge = api.get(f"/v1/charges/{made['latest_charge']}")
+    assert charge["payment_method_details"]["card"]["incremental_authorization"]["status"] == "unavailable"
+    for intent_id in (made["id"], intent(api)["id"]):
+        assert state_refusal(api, f"{intent_id}/increment_authorization", amount=2000)["code"] == UNEXPECTED
+
+
 def test_an_authorisation_lapses_after_seven_days(api: Api) -> None:
     made = held(api)
     api.world.advance(7 * 86_400 - 1)

@@ -37,7 +37,15 @@ def _grown_up(world: World, account_id: str) -> Wire:
     account["business_type"] = "company"
     account["company"] = account_shape.company("US")
     account["email"] = f"{'platform' if platform else 'seller'}@example.com"
-    account["business_profile"]["name"] = "Example platform" if platform else "Example seller"
+    account["business_profile"] |= {
+        "mcc": "5734",
+        "name": "Example platform" if platform else "Example seller",
+        "support_email": account["email"],
+        "support_phone": "+15555550100",
+        "support_url": "https://example.com/support",
+        "url": "https://example.com",
+    }
+    account["settings"]["card_payments"]["statement_descriptor_prefix"] = "EXAMPLE"
     account["settings"]["dashboard"]["display_name"] = account["business_profile"]["name"]
     account["settings"]["payments"]["statement_descriptor"] = "EXAMPLE.COM"
     account["capabilities"] = {

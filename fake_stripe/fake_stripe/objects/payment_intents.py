@@ -411,3 +411,20 @@ def verify_microdeposits(call: Call) -> Wire:
     payment_methods.mark_verified(scope, payment_method)
     payment_attempts.start_processing(scope, intent, payment_method, outcome)
     return intent
+
+
+@operation("POST", "/v1/payment_intents/{intent}/increment_authorization")
+def increment_authorization(call: Call) -> Wire:
+    """Refuses: test cards do not support it, as `incremental_authorization.status` of their charges says.
+
+    Raises:
+        ApiError: always, 400: nothing is authorised, or it cannot be more.
+    """
+    intent = _required(call)
+    if intent["status"] != "requires_capture":
+        raise _wrong_state(
+            f"This PaymentIntent could not be incremented because it has a status of {intent['status']}. Only a"
+            " PaymentIntent with one of the following statuses may be incremented: requires_capture.",
+            intent,
+        )
+    raise _wrong_state("This PaymentIntent's payment method does not support incremental authorization.", intent)
