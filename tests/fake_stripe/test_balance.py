@@ -112,3 +112,53 @@ def test_transfers_move_money_between_accounts(api: Api) -> None:
     assert error["param"] == "amount"
     gone = api.refused(400, "POST", "/v1/transfers", amount=1, currency="usd", destination="acct_1Nobody")
     assert gone["message"] == "No such destination: 'acct_1Nobody'"
+
+
+def funded(api: Api, number: str = "000123456789") -> str:
+    """A connected account with a bank account and 4,825 cents available."""
+    bank = {
+        "object": "bank_account",
+        "country": "US",
+        "currency": "usd",
+        "routing_number": "110000000",
+        "account_number": number,
+    }
+    account = str(api.post("/v1/accounts", type="custom", country="US", external_account=bank)["id"])
+    paid(api, account, magic="pm_card_bypassPending", amount=5000)
+    return account
+
+
+def test_a_payout_takes_from_the_balance_and_arrives_later(api: Api) -> None:
+    account = funded(api)
+    made = api.post("/v1/payouts", account=account, amount=4000, currency="usd")
+    assert (made["status"], made["type"], made["destination"][:3]) == ("pending", "bank_account", "ba_")
+    assert api.get("/v1/balance", account=account)["available"][0]["amount"] == 825
+    api.world.settle()
+    assert api.get(f"/v1/payouts/{made['id']}", account=account)["status"] == "paid"
+    assert api.events(account=account)[-2:] == ["payout.created", "payout.paid"]
+    assert api.refused(400, "POST", f"/v1/payouts/{made['id']}/cancel", account=account)["message"].startswith(
+        "Payouts"
+    )
+
+
+def test_a_payout_needs_money_and_a_destination(api: Api) -> None:
+    account = funded(api)
+    error = api.refused(400, "POST", "/v1/payouts", account=account, amount=4826, currency="usd")
+    assert error["code"] == "balance_insufficient"
+    error = api.refused(400, "POST", "/v1/payouts", account=account, amount=100, currency="eur")
+    assert "external accounts in that currency (eur)" in error["message"]
+    error = api.refused(400, "POST", "/v1/payouts", account=account, amount=1, currency="usd", destination="ba_no")
+    assert (error["code"], error["param"]) == ("resource_missing", "destination")
+
+
+@pytest.mark.parametrize("end", ["failed", "canceled"])
+def test_a_payout_that_does_not_arrive_gives_the_money_back(api: Api, end: str) -> None:
+    account = funded(api, "000111111116")
+    made = api.post("/v1/payouts", account=account, amount=4000, currency="usd", metadata={"a": "1"})
+    if end == "canceled":
+        api.post(f"/v1/payouts/{made['id']}/cancel", account=account)
+    api.world.settle()
+    after = api.get("/v1/payouts", account=account)["data"][0]
+    assert (after["status"], after["metadata"]) == (end, {"a": "1"})
+    assert after["failure_balance_transaction"].startswith("txn_")
+    assert api.get("/v1/balance", account=account)["available"][0]["amount"] == 4825

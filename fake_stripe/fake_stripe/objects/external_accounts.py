@@ -138,11 +138,17 @@ def _own(call: Call) -> tuple[Scope, Wire]:
     return call.world.scope(account["id"], livemode=call.livemode), account
 
 
-def _require(scope: Scope, id_: str) -> Wire:
+def require(scope: Scope, id_: str, *, param: str = "id", in_path: bool = True) -> Wire:
+    """An external account of `scope`, the account's own; raises `resource_missing`."""
     found = scope.get("card", id_) or scope.get("bank_account", id_)
     if found is None or "account" not in found:
-        raise scope.missing("bank_account", id_, param="id", in_path=True)
+        raise scope.missing("bank_account", id_, param=param, in_path=in_path)
     return found
+
+
+def default_of(scope: Scope, currency: str) -> Wire | None:
+    """Where the account of `scope` is paid out to in a currency."""
+    return next((o for o in _kept(scope) if o["currency"] == currency and o["default_for_currency"]), None)
 
 
 @operation("POST", "/v1/accounts/{account}/bank_accounts")
@@ -175,7 +181,7 @@ def list_all(call: Call) -> Wire:
 @operation("GET", "/v1/accounts/{account}/external_accounts/{id}")
 def retrieve(call: Call) -> Wire:
     """One external account."""
-    return _require(_own(call)[0], call.path["id"])
+    return require(_own(call)[0], call.path["id"])
 
 
 @operation("POST", "/v1/accounts/{account}/bank_accounts/{id}")
@@ -183,7 +189,7 @@ def retrieve(call: Call) -> Wire:
 def update(call: Call) -> Wire:
     """Changes holder, metadata or whether it is the default; emits account.external_account.updated."""
     scope, account = _own(call)
-    external = _require(scope, call.path["id"])
+    external = require(scope, call.path["id"])
     holder = ("account_holder_name", "account_holder_type")
     changes: Wire = {name: call.params[name] or None for name in holder if name in call.params}
     changes |= {name: call.params[name] for name in ("exp_month", "exp_year", "name") if name in call.params}
@@ -209,7 +215,7 @@ def delete(call: Call) -> Wire:
         ApiError: it is the default of its currency and others would be left without one (400).
     """
     scope, account = _own(call)
-    external = _require(scope, call.path["id"])
+    external = require(scope, call.path["id"])
     if external["default_for_currency"] and external["currency"] == account["default_currency"]:
         raise invalid(_LAST_DEFAULT)
     gone = {"id": external["id"], "object": external["object"], "deleted": True}
