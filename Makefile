@@ -45,8 +45,9 @@ check: $(VENV)/.dev       ## generated code, lint, types, contract
 	@$(BIN)/buf lint $(VENV)/image.binpb --path cloneservice --config protos/buf.yaml
 	@$(BIN)/buf breaking $(VENV)/image.binpb --against protos/baseline.binpb --path cloneservice --config protos/buf.yaml
 
-generate: $(VENV)/.dev    ## regenerate the Python code of the contract
+generate: $(VENV)/.dev    ## regenerate what is generated: Python code of the contract, coverage page
 	@PATH=$(CURDIR)/$(BIN):$$PATH $(PY) protos/generate.py
+	@$(BIN)/fake-stripe coverage --markdown > docs/fake-stripe-coverage.md
 
 lock: $(VENV)/.dev        ## resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
