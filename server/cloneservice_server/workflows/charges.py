@@ -55,7 +55,7 @@ async def _create(run: Run, made: Clone, options: ChargeOptions, charge_id: str)
         update_time_us=now,
     )
     run.stage(PutCharge(charge), LinkRequest(charge_id=charge_id))
-    if made.state is CloneState.ACTIVE:  # unattached: this attempt spends it, even a declined one (facts §1.2)
+    if made.state is CloneState.ACTIVE:  # unattached: this attempt spends it, even a declined one (recorded)
         made = _with_state(made, CloneState.CONSUMED, now)
         run.stage(PutClone(made))
     return made, charge

@@ -88,7 +88,7 @@ async def preview_clone_and_charge(run: Run, command: CloneAndCharge) -> CloneCh
 
 
 async def _require_saved(run: Run, customer: str, payment_method: str) -> None:
-    """The original must be saved on the named customer, or the clone would use it up (facts §9 row 9)."""
+    """The original must be saved on the named customer, or the clone would use it up."""
     if payment_method.startswith("pm_"):
         call = StripeCall("GET", f"/v1/payment_methods/{payment_method}")
     else:

@@ -66,7 +66,7 @@ async def resolve_origin(run: Run, customer: str, payment_method: str, flow: Clo
 
 async def _default_of(run: Run, customer: str) -> str:
     body = await run.read(StripeCall("GET", f"/v1/customers/{customer}"), step="platform_read")
-    if body.get("deleted"):  # Stripe answers 200 for a deleted customer (facts §3.3)
+    if body.get("deleted"):  # Stripe answers 200 for a deleted customer
         raise errors.not_found("platform_customer", customer)
     if default := default_payment_method(body):
         return default

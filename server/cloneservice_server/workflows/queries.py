@@ -94,7 +94,7 @@ class Queries:
     async def list_platform_payment_methods(
         self, platform_customer_id: str, limit: int, starting_after: str = ""
     ) -> tuple[list[PlatformPaymentMethod], bool]:
-        """What a platform customer has saved, and whether there is more. Legacy cards are among them (facts §2.2)."""
+        """What a platform customer has saved, and whether there is more. Legacy cards are among them."""
         reader = self._reader()
         customer = await reader.read(StripeCall("GET", f"/v1/customers/{platform_customer_id}"), step="platform_read")
         if customer.get("deleted"):
