@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,9 @@ def test_it_is_short_enough_to_read() -> None:
 
 
 @pytest.mark.parametrize("code", [block for block in BLOCKS if "def test_" not in block])
-def test_its_code_runs(code: str) -> None:
-    exec(compile(code, "fake_stripe/README.md", "exec"), {})
+def test_its_code_runs(code: str, tmp_path: Path) -> None:
+    (tmp_path / "readme.py").write_text(code, encoding="utf-8")
+    runpy.run_path(str(tmp_path / "readme.py"))
 
 
 @pytest.mark.parametrize("code", [block for block in BLOCKS if "def test_" in block])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
+import runpy
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cloneservice import CloneClient
 from cloneservice_server import cli as server_cli
 
 from fake_stripe import FakeStripe
@@ -61,11 +61,12 @@ def test_its_flags_exist(capsys: pytest.CaptureFixture[str]) -> None:
     assert [flag for flag in flags if flag not in shown] == []
 
 
-def test_its_python_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], served: Served) -> None:
+def test_its_python_runs(capsys: pytest.CaptureFixture[str], served: Served, tmp_path: Path) -> None:
     (code,) = blocks("python")
     customer, account, target = served()
     code = code.replace("cus_...", customer).replace("acct_...", account).replace("127.0.0.1:50051", target)
-    exec(compile(code, "README.md", "exec"), {"CloneClient": CloneClient})
+    (tmp_path / "readme.py").write_text(code, encoding="utf-8")
+    runpy.run_path(str(tmp_path / "readme.py"))
 
     printed = capsys.readouterr().out
     assert "succeeded" in printed
