@@ -95,6 +95,11 @@ def answer(call: Call) -> Wire:
     return Fixture(call, known).root(known.facts(operation.shape))
 
 
+def _is_list(shape: Shape) -> bool:
+    members: dict[str, int] = shape.get("p", {})
+    return "data" in members and "has_more" in members
+
+
 class Fixture:
     """Builds one answer."""
 
@@ -114,7 +119,7 @@ class Fixture:
         call = self._call
         shape = next(self._hashes(shape))
         members = shape.get("p", {})
-        if "data" in members and "has_more" in members:
+        if _is_list(shape):
             return self._page(shape, call.url, [{}], at="data")
         given = {name: value for name, value in call.path.items() if name in members} | call.params
         id_ = self._path_id()
@@ -153,7 +158,7 @@ class Fixture:
         kind = self._value(self._known.facts(members["object"]), "object", None)
         page: Wire = {"object": kind, "data": [self._member(item, at, given) for given in items], "has_more": False}
         if "next_page" in members:
-            page["next_page"] = None
+            page |= {"next_page": None, "total_count": len(items)}
         return page | {"url": url} if "url" in members else page
 
     def _hash(self, shape: Shape, given: Wire, *, root: bool = False) -> Wire:
@@ -167,7 +172,7 @@ class Fixture:
                 made[name] = given.get("id") or self._id(type_, new=root and self._call.operation.method == "POST")
             elif name in given and self._fits(below, given[name]):
                 made[name] = self._member(below, name, given[name])
-            elif (*self._at, name) in self._expanded:
+            elif (*self._at, name) in self._expanded or self._is_shown(below, name):
                 made[name] = self._member(below, name, None)
             elif below.get("n"):
                 made[name] = None
@@ -177,6 +182,10 @@ class Fixture:
         if isinstance(discriminated, str) and discriminated in members and discriminated not in made:
             made[discriminated] = self._value(self._known.facts(members[discriminated]), discriminated, None)
         return made
+
+    def _is_shown(self, shape: Shape, name: str) -> bool:
+        """Members shown although they may be null: metadata, and in stateless mode lists, as stripe-mock does."""
+        return name == "metadata" or (bool(self._call.world.stateless) and _is_list(shape))
 
     def _type_of(self, members: dict[str, int]) -> str:
         enum = self._known.facts(members["object"]).get("e") if "object" in members else None
@@ -197,7 +206,7 @@ class Fixture:
             return any(self._fits(self._known.facts(number), given) for number in shape["v"])
         if kind == "r":
             return isinstance(given, dict) and self._fits(self._known.object_shape(shape["v"]), given)
-        if kind == "o" and "has_more" in shape.get("p", {}):
+        if kind == "o" and _is_list(shape):
             return isinstance(given, list)
         if kind == "s":
             return isinstance(given, str) and given in (shape.get("e") or (given,))
@@ -229,10 +238,8 @@ class Fixture:
         if kind == "r":
             return self._named(shape["v"], given)
         if kind == "o":
-            if "data" in shape.get("p", {}) and "has_more" in shape["p"]:
-                return self._page(
-                    shape, f"{self._call.url}/{name}", given if isinstance(given, list) else [], at="data"
-                )
+            if _is_list(shape):
+                return self._inner_page(shape, name, given)
             return self._hash(shape, given or {})
         if kind == "m":
             return {key: value for key, value in given.items() if value != ""} if given else {}
@@ -240,6 +247,13 @@ class Fixture:
             item = self._known.facts(shape["v"])
             return [self._value(item, name, one) for one in given or ()]
         return given if given is not None else self._scalar(shape, name)
+
+    def _inner_page(self, shape: Shape, name: str, given: Any) -> Wire:
+        """A list inside an object: an item for each that was given, else one, unless it would hold its own holder."""
+        item = self._known.facts(self._known.facts(shape["p"]["data"])["v"])
+        held = item["v"] if item["t"] == "r" else ""
+        items = given if isinstance(given, list) else [] if held in self._open else [{}]
+        return self._page(shape, f"{self._call.url}/{name}", items, at="data")
 
     def _variant(self, shape: Shape, name: str, given: Any) -> Any:
         variants = [self._known.facts(number) for number in shape["v"]]

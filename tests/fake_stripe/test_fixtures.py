@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from typing import Any
 from urllib.parse import urlencode
@@ -12,7 +13,7 @@ from fake_stripe.app import FakeStripe
 from fake_stripe.openapi.catalog import Operation, catalog
 from fake_stripe.wire import Request, Response
 
-from tests.fake_stripe.document_parameters import least
+from tests.fake_stripe.document_parameters import Drawn, Pool, least
 from tests.fake_stripe.document_shapes import deviations, object_deviations
 from tests.fake_stripe.stripe_calls import SELLER, Api
 
@@ -82,6 +83,14 @@ def test_stateless_lists_have_one_item_and_their_url() -> None:
     assert (page["object"], len(page["data"]), page["has_more"], page["url"]) == ("list", 1, False, "/v1/prices")
 
 
+def test_stateless_members_that_sdks_write_into_are_there() -> None:
+    api = Stateless()
+    assert api.done("GET", "/v1/sources/src_any")["metadata"] == {}
+    assert api.done("GET", "/v1/charges/ch_any")["refunds"]["data"][0]["object"] == "refund"
+    assert api.done("GET", "/v1/invoices/in_any")["lines"]["data"][0]["object"] == "line_item"
+    assert api.done("GET", "/v1/charges/search", b"query=currency%3A'usd'")["total_count"] == 1
+
+
 def test_stateless_deletions_answer_the_short_form() -> None:
     assert Stateless().done("DELETE", "/v1/products/prod_any") == {
         "id": "prod_any",
@@ -96,6 +105,15 @@ def test_stateless_expansions_show_objects() -> None:
     assert intent["latest_charge"]["refunds"]["object"] == "list"
     page = Stateless().done("GET", "/v1/charges", b"expand[]=data.customer")
     assert page["data"][0]["customer"]["object"] == "customer"
+
+
+def test_any_random_request_is_answered_in_stateless_mode() -> None:
+    api = Stateless()
+    rng = random.Random(3)
+    drawn = Drawn(rng, Pool(rng))
+    operations = [operation for operation in catalog().operations() if operation.id not in PDF]
+    seen = {api.send(o.method, _path(o), urlencode(drawn.pairs(o, wild=0.1)).encode()).status for o in operations * 3}
+    assert seen == {200, 400}
 
 
 def test_stateless_answers_are_the_same_in_every_run() -> None:

@@ -291,6 +291,16 @@ def test_a_file_upload_keeps_its_bytes_its_name_and_its_type() -> None:
     assert (file.filename, file.content_type, file.content) == ("a.png", "image/png", b"\x89PNG\r\n\xff\x00")
 
 
+def test_an_empty_file_is_a_file() -> None:
+    body = (
+        b'--B\r\nContent-Disposition: form-data; name="purpose"\r\n\r\ndispute_evidence\r\n'
+        b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n\r\n--B--\r\n'
+    )
+    match = catalog().match("POST", "/v1/files")
+    assert match is not None
+    assert match[0].validate(decode(body, "multipart/form-data; boundary=B"))["file"] == ""
+
+
 @pytest.mark.shared
 def test_every_recorded_request_that_stripe_accepted_is_accepted() -> None:
     if not RECORDINGS.exists():

@@ -57,7 +57,7 @@ class Parameter:
 class String(Parameter):
     """Text, an enum, a currency or a decimal."""
 
-    __slots__ = ("_allowed", "_check", "_enum", "_facts", "_most")
+    __slots__ = ("_allowed", "_check", "_enum", "_facts", "_is_file", "_most")
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
@@ -67,6 +67,7 @@ class String(Parameter):
         self._allowed = frozenset(enum) if enum else None
         self._most: int = facts.get("l") or 0
         self._check = _FORMATS.get(facts.get("f", ""))
+        self._is_file = facts.get("f") == "binary"
 
     def refined(self, **facts: Any) -> "String":
         """The same with further facts."""
@@ -82,7 +83,7 @@ class String(Parameter):
         if not isinstance(raw, str):
             raise refusals.malformed("string", name, shown(raw))
         if not raw:
-            return self.unset(name)
+            return raw if self._is_file else self.unset(name)
         if self._allowed is not None and raw not in self._allowed:
             raise refusals.not_one_of(name, self._enum or ())
         if self._most and len(raw) > self._most:
