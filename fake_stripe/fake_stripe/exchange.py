@@ -107,7 +107,7 @@ class Exchange:
         if asked is None:
             return
         version = asked.decode("latin-1").strip()
-        if _VERSION.fullmatch(version) is None:
+        if _VERSION.fullmatch(version) is None and not self.world.stateless:
             raise invalid(f"Invalid Stripe API version: {version}")
         self.version = version
 

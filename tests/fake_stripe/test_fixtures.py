@@ -83,6 +83,12 @@ def test_stateless_lists_have_one_item_and_their_url() -> None:
     assert (page["object"], len(page["data"]), page["has_more"], page["url"]) == ("list", 1, False, "/v1/prices")
 
 
+def test_stateless_any_version_is_taken() -> None:
+    headers = {b"authorization": b"Bearer sk_test_123", b"stripe-version": b"foo"}
+    response = Stateless().fake.handle(Request("GET", "/v1/customers/cus_any", headers=headers))
+    assert (response.status, dict(response.headers)["Stripe-Version"]) == (200, "foo")
+
+
 def test_stateless_members_that_sdks_write_into_are_there() -> None:
     api = Stateless()
     assert api.done("GET", "/v1/sources/src_any")["metadata"] == {}
