@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 .DEFAULT_GOAL := help
-.PHONY: help demo test check generate lock chaos bench clean
+.PHONY: help demo test check replay node-sdk generate lock clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -44,6 +44,13 @@ check: $(VENV)/.dev       ## generated code, lint, types, contract
 	@PATH=$(CURDIR)/$(BIN):$$PATH $(PY) protos/generate.py --image $(VENV)/image.binpb
 	@$(BIN)/buf lint $(VENV)/image.binpb --path cloneservice --config protos/buf.yaml
 	@$(BIN)/buf breaking $(VENV)/image.binpb --against protos/baseline.binpb --path cloneservice --config protos/buf.yaml
+
+replay: $(VENV)/.dev      ## score fake_stripe against exchanges recorded with the real Stripe, where they are at hand
+	@$(PY) tests/replay_score.py
+
+node-sdk: $(VENV)/.dev    ## run the flows of a Connect platform with Stripe's SDK for Node against fake_stripe
+	@npm install --silent --no-audit --no-fund --no-package-lock --prefix tests/fake_stripe/node
+	@$(PY) -m pytest -q tests/fake_stripe/test_node_sdk.py
 
 generate: $(VENV)/.dev    ## regenerate what is generated: Python code of the contract, coverage page
 	@PATH=$(CURDIR)/$(BIN):$$PATH $(PY) protos/generate.py
