@@ -1,4 +1,4 @@
-"""Print how true the double is to recorded exchanges with the real Stripe. Says so, and exits 0, where there are none."""
+"""Print how true the double is to recorded exchanges with the real Stripe; where there are none, say so."""
 
 from __future__ import annotations
 
