@@ -15,6 +15,7 @@ import orjson
 
 from fake_stripe.errors import ApiError
 from fake_stripe.openapi import parameters as tree
+from fake_stripe.openapi import scalars
 from fake_stripe.openapi.brackets import nest
 from fake_stripe.openapi.lenience import LEAST, UNDOCUMENTED, UNSET_BY_EMPTY
 
@@ -45,7 +46,7 @@ class Operation:
         self._root: tree.Hash | None = None
 
     @property
-    def documented(self) -> tree.Facts:
+    def documented(self) -> scalars.Facts:
         """The root of the parameter tree as the document has it."""
         return self._catalog.facts(self._number)
 
@@ -104,7 +105,7 @@ class Operation:
         return found
 
 
-def _descend(root: tree.Parameter | None, name: str) -> tree.Parameter | None:
+def _descend(root: scalars.Parameter | None, name: str) -> scalars.Parameter | None:
     node = root
     for part in name.replace("]", "").split("["):
         node = node.member(part) if isinstance(node, tree.Hash) else None
@@ -112,10 +113,10 @@ def _descend(root: tree.Parameter | None, name: str) -> tree.Parameter | None:
 
 
 def _both(
-    first: Callable[[tree.Parameter], tree.Parameter] | None,
-    second: Callable[[tree.Parameter], tree.Parameter],
-    found: tree.Parameter,
-) -> tree.Parameter:
+    first: Callable[[scalars.Parameter], scalars.Parameter] | None,
+    second: Callable[[scalars.Parameter], scalars.Parameter],
+    found: scalars.Parameter,
+) -> scalars.Parameter:
     return second(first(found) if first else found)
 
 
@@ -133,11 +134,11 @@ class Catalog:
     def __init__(self, text: bytes) -> None:
         lines = text.split(b"\n")
         index = orjson.loads(lines[0])
-        self._lines: list[bytes | tree.Facts] = list(lines)
+        self._lines: list[bytes | scalars.Facts] = list(lines)
         self.version: str = index["version"]
         self._objects: dict[str, int] = index["objects"]
         self._operations = [Operation(self, facts) for facts in index["operations"]]
-        self._nodes: dict[int, tree.Parameter] = {}
+        self._nodes: dict[int, scalars.Parameter] = {}
         self._routes: dict[str, Any] = {}
         for operation in self._operations:
             self._route(operation)
@@ -174,7 +175,7 @@ class Catalog:
             line = self._lines[number] = orjson.loads(line)
         return line
 
-    def add(self, facts: tree.Facts) -> int:
+    def add(self, facts: scalars.Facts) -> int:
         """A node that the document does not have, its parts written inside it; returns its number."""
         parts = facts.get("v")
         if isinstance(parts, dict):
@@ -184,14 +185,14 @@ class Catalog:
         self._lines.append(facts)
         return len(self._lines) - 1
 
-    def extended(self, facts: tree.Facts, path: list[str], node: tree.Facts) -> tree.Facts:
+    def extended(self, facts: scalars.Facts, path: list[str], node: scalars.Facts) -> scalars.Facts:
         """A hash with one more member, or with one replaced, at that path inside it."""
         name, *inner = path
         members = facts.get("p", {})
         number = self._lend(node) if not inner else self.add(self.extended(self.facts(members[name]), inner, node))
         return facts | {"p": members | {name: number}}
 
-    def _lend(self, node: tree.Facts) -> int:
+    def _lend(self, node: scalars.Facts) -> int:
         """The number of an added node; `like` names an operation and one of its parameters to take it from."""
         if "like" not in node:
             return self.add(node)
@@ -200,14 +201,14 @@ class Catalog:
         number: int = lender.documented["p"][name]
         return number
 
-    def parameter(self, number: int) -> tree.Parameter:
+    def parameter(self, number: int) -> scalars.Parameter:
         """A parameter node, compiled."""
         found = self._nodes.get(number)
         if found is None:
             found = self._nodes[number] = self._compile(self.facts(number))
         return found
 
-    def _compile(self, facts: tree.Facts) -> tree.Parameter:
+    def _compile(self, facts: scalars.Facts) -> scalars.Parameter:
         kind = facts["t"]
         if kind == "o":
             return tree.Hash(facts, self.parameter, _WRITTEN)
@@ -224,17 +225,17 @@ class Catalog:
         return name in self._objects
 
 
-_CONTAINERS: dict[str, Callable[[tree.Facts, Callable[[int], tree.Parameter]], tree.Parameter]] = {
+_CONTAINERS: dict[str, Callable[[scalars.Facts, Callable[[int], scalars.Parameter]], scalars.Parameter]] = {
     "a": tree.Array,
     "m": tree.Map,
     "x": tree.Choice,
 }
-_SCALARS: dict[str, Callable[[tree.Facts], tree.Parameter]] = {
-    "s": tree.String,
-    "i": tree.Integer,
-    "n": tree.Number,
-    "b": tree.Boolean,
-    "any": tree.Anything,
+_SCALARS: dict[str, Callable[[scalars.Facts], scalars.Parameter]] = {
+    "s": scalars.String,
+    "i": scalars.Integer,
+    "n": scalars.Number,
+    "b": scalars.Boolean,
+    "any": scalars.Anything,
 }
 
 
