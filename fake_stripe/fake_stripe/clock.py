@@ -77,6 +77,17 @@ class Schedule:
         self._sequence += 1
         heapq.heappush(self._heap, (at, self._sequence, job, args))
 
+    @property
+    def mark(self) -> int:
+        """A point in the order in which jobs are added, for `drop_since`."""
+        return self._sequence
+
+    def drop_since(self, mark: int) -> None:
+        """Drop the jobs that were added after `mark`."""
+        if self._sequence > mark:
+            self._heap = [entry for entry in self._heap if entry[1] <= mark]
+            heapq.heapify(self._heap)
+
     def due(self, now: int) -> tuple[int, Job, tuple[Any, ...]] | None:
         """The next job whose time has come, taken off the schedule, with its time."""
         if not self._heap or self._heap[0][0] > now:

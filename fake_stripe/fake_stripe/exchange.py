@@ -82,8 +82,7 @@ class Exchange:
     def run(self) -> Response:
         """Answer; whatever happens inside, the client gets an envelope of Stripe's shape."""
         world = self.world
-        world.changes = []
-        world.outbox = []
+        world.begin_call()
         try:
             self._find_operation()
             self._find_version()

@@ -260,6 +260,8 @@ class Scope:
         found = self._hidden.get(id)
         if found is None:
             found = self._hidden[id] = {}
+        if self.world.current is not None:
+            self.world.remember_hidden(found)
         return found
 
     def emit(self, event_type: str, obj: Wire, previous: Wire | None = None) -> Wire:

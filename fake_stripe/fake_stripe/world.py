@@ -57,6 +57,9 @@ class World:
         self._policies: dict[str, Policy] = {}
         self._default_policy = Policy()
         self._sequence = 0
+        self._hidden_before: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self._granted_before: dict[str, bool] | None = None
+        self._schedule_before = 0
 
     @property
     def now(self) -> int:
@@ -110,13 +113,19 @@ class World:
 
     def connect(self, account_id: str, policy: Policy | None = None) -> None:
         """Make an account reachable with `Stripe-Account`."""
+        self._note_access()
         self._connected[account_id] = True
         if policy is not None:
             self._policies[account_id] = policy
 
     def disconnect(self, account_id: str) -> None:
         """Revoke the platform's access: from now on `Stripe-Account` answers 403 account_invalid."""
+        self._note_access()
         self._connected[account_id] = False
+
+    def _note_access(self) -> None:
+        if self.current is not None and self._granted_before is None:
+            self._granted_before = dict(self._connected)
 
     def reaches(self, account_id: str) -> bool:
         """Whether the platform may act on that account."""
@@ -187,8 +196,27 @@ class World:
 
     # ---- the current call
 
+    def begin_call(self) -> None:
+        """Forget what earlier calls wrote: from now on it can no longer be taken back."""
+        self.changes = []
+        self.outbox = []
+        self._hidden_before = []
+        self._granted_before = None
+        self._schedule_before = self._schedule.mark
+
+    def remember_hidden(self, state: dict[str, Any]) -> None:
+        """Note hidden state that the current call is about to see, and perhaps change."""
+        if not any(state is noted for noted, _ in self._hidden_before):
+            self._hidden_before.append((state, plain_clone(state) if state else {}))
+
     def take_back(self) -> None:
-        """Undo the writes of the current call, its events included."""
+        """Undo all that the current call wrote: objects, hidden state, events, jobs, access to accounts."""
+        for state, before in self._hidden_before:
+            state.clear()
+            state.update(before)
+        self._schedule.drop_since(self._schedule_before)
+        if self._granted_before is not None:
+            self._connected = self._granted_before
         changes, self.changes = self.changes, []
         for change in reversed(changes):
             change.scope.take_back(change)

@@ -35,6 +35,13 @@ def customers(api: Api) -> int:
     return api.world.platform_scope(livemode=False).count("customer")
 
 
+BANK_DEBIT: dict[str, Any] = {
+    "amount": 500,
+    "currency": "usd",
+    "payment_method_types": ["us_bank_account"],
+    "confirm": True,
+    "mandate_data": {"customer_acceptance": {"type": "offline"}},
+}
 FIVE_HUNDRED = {"kind": "status", "status": 500}
 
 
@@ -213,6 +220,32 @@ def test_500_takes_the_change_back_unless_it_is_told_to_commit(api: Api) -> None
     api.world.faults.add({"act": {**FIVE_HUNDRED, "commit": True}})
     assert api.send("POST", "/v1/customers", {}, idempotency_key="other")[0] == 500
     assert customers(api) == 1
+
+
+def test_500_takes_back_what_no_answer_shows_too(api: Api) -> None:
+    card = api.bare_card()
+    params: dict[str, Any] = {"amount": 500, "currency": "usd", "payment_method": card}
+    params["payment_method_types"] = ["card"]
+    api.world.faults.add({"match": {"path": "/v1/payment_intents"}, "act": FIVE_HUNDRED})
+    assert api.send("POST", "/v1/payment_intents", {**params, "confirm": True})[0] == 500
+    assert api.world.scheduled == 0
+    assert api.post("/v1/payment_intents", **params, confirm=True)["status"] == "succeeded"
+    error = api.refused(400, "POST", "/v1/payment_intents", **params)
+    assert "was previously used" in error["message"]
+
+
+def test_500_takes_back_a_new_connection_and_what_was_to_happen_later(api: Api) -> None:
+    before = api.world.connected
+    for path, params in (
+        ("/v1/accounts", {"type": "standard", "country": "US"}),
+        ("/v1/payment_intents", {**BANK_DEBIT, "payment_method": api.bare_card("pm_usBankAccount_success")}),
+    ):
+        api.world.faults.add({"match": {"path": path}, "act": FIVE_HUNDRED})
+        assert api.send("POST", path, params)[0] == 500
+    assert api.world.connected == before
+    assert api.world.scheduled == 0
+    api.post(path, **params)  # and without the fault there is something to happen later
+    assert api.world.scheduled > 0
 
 
 def test_503_stops_at_the_door_and_keeps_no_key(api: Api) -> None:
