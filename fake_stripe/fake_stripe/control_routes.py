@@ -126,14 +126,28 @@ def asked_of(app: "FakeStripe", request: Request, path: dict[str, str]) -> Asked
         if content_type.startswith(b"application/x-www-form-urlencoded") and request.body[:1] not in b"{[":
             params |= dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
         else:
-            try:
-                given = orjson.loads(request.body)
-            except orjson.JSONDecodeError as problem:
-                raise ControlError(400, f"the body is not JSON: {problem}") from None
+            given = _from_yaml(request.body) if b"yaml" in content_type else _from_json(request.body)
             if not isinstance(given, dict):
-                raise ControlError(400, "the body must be a JSON object")
+                raise ControlError(400, "the body must be an object")
             params |= given
     return Asked(app, request, params, path, _key_of(request, params))
+
+
+def _from_json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as problem:
+        raise ControlError(400, f"the body is not JSON: {problem}") from None
+
+
+def _from_yaml(body: bytes) -> Any:
+    """YAML for people who write seeds by hand; the safe loader makes plain values only."""
+    import yaml  # noqa: PLC0415 - only who sends YAML pays for it
+
+    try:
+        return yaml.safe_load(body)
+    except yaml.YAMLError as problem:
+        raise ControlError(400, f"the body is not YAML: {problem}") from None
 
 
 def _key_of(request: Request, params: dict[str, Any]) -> str | None:
