@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import grpc
+from grpc import StatusCode
 
 from cloneservice import (
     CardDeclined,
@@ -27,6 +27,7 @@ from cloneservice import (
     TransportError,
     new_request_id,
 )
+from cloneservice._channel import is_loopback
 from cloneservice.cli._arguments import Settings, UsageError, parser, settings
 from cloneservice.cli._commands import COMMANDS
 from cloneservice.cli._output import details, error_to_json, one_line, printable, table
@@ -57,11 +58,14 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
         print(f"error: {printable(str(wrong))}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
-        print(f"interrupted{_go_on(request_id)}", file=sys.stderr)
+        print("interrupted" + (f"; {_go_on(request_id)}" if request_id else ""), file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader (`head`) has seen enough; nothing may be written at exit either
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAULT
+    except OSError as failed:
+        print(f"error: {printable(str(failed))}", file=sys.stderr)
         return FAULT
 
 
@@ -148,12 +152,20 @@ def _hint(error: CloneServiceError, chosen: Settings | None) -> str:
         return f"no money moved{recorded}; {later}"
     if isinstance(error, InvalidRequest):
         return "; ".join(f"{bad.field}: {bad.description}" for bad in error.violations)
-    unreachable = type(error) is TransportError and error.code is grpc.StatusCode.UNAVAILABLE
-    away = f"is the service at {chosen.target} (--target)? " if chosen is not None and unreachable else ""
-    return away + (_go_on(error.request_id).removeprefix("; ") if error.resumable else "")
+    # A deadline shorter than the retries of a refused connection ends as one, too.
+    silent = type(error) is TransportError and error.code in (StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED)
+    parts = [_unreachable(chosen)] if silent else []
+    if error.resumable and error.request_id:
+        parts.append(_go_on(error.request_id))
+    return "; ".join(filter(None, parts))
+
+
+def _unreachable(chosen: Settings | None) -> str:
+    if chosen is None:
+        return ""
+    plain = chosen.insecure or (chosen.tls_ca is None and is_loopback(chosen.target))
+    return f"is the service at {chosen.target}, and does it speak {'plain text' if plain else 'TLS (or --insecure)'}?"
 
 
 def _go_on(request_id: str) -> str:
-    if not request_id:
-        return ""
-    return f"; the service may go on: run the same command with --request-id {request_id}, or lookup {request_id}"
+    return f"the service may go on: run the same command with --request-id {request_id}, or lookup {request_id}"
