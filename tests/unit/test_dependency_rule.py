@@ -30,7 +30,7 @@ ALLOWED = {
     f"{SERVER}.rpc": (*OWN, f"{SERVER}.rpc", *GRPC),
     f"{SERVER}.cli": (SERVER, FAKE, "uvloop"),
     SERVER: (SERVER, *GRPC),
-    FAKE: (FAKE, "orjson", "httptools", "h2", "hyperframe", "hpack", "uvloop"),
+    FAKE: (FAKE, "orjson", "httptools", "h2", "hyperframe", "hpack", "uvloop", "yaml"),
     f"{FAKE}.pytest_plugin": (FAKE, "pytest"),
     CLIENT: (CLIENT, "grpc", "google", "grpc_status"),
 }
