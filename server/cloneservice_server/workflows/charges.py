@@ -102,4 +102,5 @@ def require_usable(made: Clone) -> None:
 
 
 def _with_state(made: Clone, state: CloneState, now_us: int) -> Clone:
-    return dataclasses.replace(made, state=state, reusable=False, update_time_us=now_us, version=made.version + 1)
+    # `reusable` stays: a spent clone holds its place until another supersedes it with the next generation.
+    return dataclasses.replace(made, state=state, update_time_us=now_us, version=made.version + 1)
