@@ -6,9 +6,11 @@ A conftest imports `postgres_server` and `postgres_url` from here; every test ge
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -74,10 +76,15 @@ class PostgresServer:
         self._run("pg_ctl", "-D", "data", "-m", mode, "-w", "stop")
 
     def remove(self) -> None:
-        """Stop and delete everything."""
-        if (self.directory / "data" / "postmaster.pid").exists():
-            self.stop()
-        shutil.rmtree(self.directory)
+        """Stop and delete everything. Nothing is kept, so a server that does not stop in time is killed."""
+        lock = self.directory / "data" / "postmaster.pid"
+        if lock.exists():
+            try:
+                self.stop()
+            except RuntimeError:  # it was recovering from the crash of the test before, or has just gone by itself
+                with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+                    os.kill(int(lock.read_text().split()[0]), signal.SIGKILL)
+        shutil.rmtree(self.directory, ignore_errors=True)  # a killed server's children leave a moment later
 
     def url(self, database: str) -> str:
         """The URL of a database."""
