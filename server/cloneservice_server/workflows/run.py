@@ -123,7 +123,7 @@ class Run:
         Raises the domain error of a refusal (its cause is the `Refused`), OutcomeUnknown when Stripe's word is still
         out, and Restart or Fenced when other hands were faster.
         """
-        self._check_may_start(new)
+        await self._check_may_start(new)
         row = await self._intend(new)
         while row.state is not EffectState.DONE:
             finding = await self._carry_out(row)
@@ -144,19 +144,34 @@ class Run:
         except EffectTaken as taken:
             raise Restart from taken
 
-    def _check_may_start(self, new: NewEffect) -> None:
+    async def _check_may_start(self, new: NewEffect) -> None:
         if self.draining:
             raise Drained
         if self.deadline_s is None:
             return
         left = self.deadline_s - self.clock.monotonic_s()
         if left < self.retry.step_budget_s:
+            if self.resumed and await self._left_open(new.effect_id):
+                raise errors.OutcomeUnknown(
+                    f"Too little time to learn what became of the step {new.kind!r}, which an earlier attempt may have "
+                    "sent. Repeat with the same request_id, or ask LookupRequest.",
+                    {"step": new.kind, "request_id": self.request_id},
+                    retry_after_s=1.0,
+                )
             raise errors.DeadlineTooShort(
                 f"{max(left, 0):.1f} s left before the deadline, too little to start the step {new.kind!r}; nothing "
                 "new was started. Repeat with the same request_id and a longer deadline.",
                 {"step": new.kind},
                 retry_after_s=0.0,
             )
+
+    async def _left_open(self, effect_id: str) -> bool:
+        """Whether an attempt that died may have sent this step, or the one that moves money, without telling us."""
+        for name in (effect_id, f"confirm:{self.request_id}"):
+            row = await self.ledger.get_effect(name)
+            if row is not None and row.state is EffectState.INTENT and row.request_id == self.request_id:
+                return True
+        return False
 
     async def _carry_out(self, row: EffectRow) -> Found | FoundRefused | Absent:
         """Send the stored call under its key until Stripe's word is known; look when the key cannot tell any more."""
