@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import dataclasses
 import importlib.metadata
-import importlib.util
 import json
 import logging
 import secrets
@@ -21,12 +20,11 @@ from os import environ
 from typing import TYPE_CHECKING, Any
 
 from cloneservice_server import log_lines
+from cloneservice_server.ledger_commands import add_ledger_commands
 from cloneservice_server.settings import Settings, SettingsError, load, secrets_in
 
 if TYPE_CHECKING:
     from cloneservice_server.app import App
-
-_LEDGER_ADMIN = "cloneservice_server.ledger.admin"
 
 
 class Failure(Exception):  # noqa: N818 - it is what the user is told
@@ -76,8 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(run=_serve)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=_version)
-    if importlib.util.find_spec(_LEDGER_ADMIN) is not None:
-        importlib.import_module(_LEDGER_ADMIN).add_ledger_commands(commands)
+    add_ledger_commands(commands)
     return parser
 
 

@@ -75,6 +75,8 @@ def from_json(annotation: Any, value: Any) -> Any:
         options = [option for option in typing.get_args(annotation) if option is not type(None)]
         return None if value is None else from_json(options[0], value)
     if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
+        if not isinstance(value, dict):
+            raise TypeError(f"an object was expected for {annotation.__name__}, not {type(value).__name__}")
         hints = _hints(annotation)
         return annotation(**{name: from_json(hints[name], item) for name, item in value.items()})
     if origin in (tuple, list):
