@@ -1,4 +1,4 @@
-"""`cloneservice-server serve | version | ledger ...`: one clear line for what goes wrong, never a traceback.
+"""`cloneservice-server serve | dev | version | ledger ...`: one clear line for what goes wrong, never a traceback.
 
 Exit codes: 0 stopped in good order; 1 could not start or failed; 2 settings that cannot be used.
 """
@@ -11,8 +11,10 @@ import dataclasses
 import importlib.metadata
 import json
 import logging
+import os
 import secrets
 import signal
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,10 +23,14 @@ from typing import TYPE_CHECKING, Any
 
 from cloneservice_server import log_lines
 from cloneservice_server.ledger_commands import add_ledger_commands
-from cloneservice_server.settings import Settings, SettingsError, load, secrets_in
+from cloneservice_server.settings import LEDGER_OF_FAKE, Settings, SettingsError, load, secrets_in
 
 if TYPE_CHECKING:
     from cloneservice_server.app import App
+    from fake_stripe import FakeStripe
+
+_DEV = "dev"
+"""World and seed of `dev`: the same ids on every start."""
 
 
 class Failure(Exception):  # noqa: N818 - it is what the user is told
@@ -72,10 +78,27 @@ def _parser() -> argparse.ArgumentParser:
     _add_settings(serve)
     serve.add_argument("--json", action="store_true", help="say where it listens as one JSON object")
     serve.set_defaults(run=_serve)
+    _add_dev(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=_version)
     add_ledger_commands(commands)
     return parser
+
+
+def _add_dev(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    dev = commands.add_parser(
+        "dev",
+        help="serve on an embedded Stripe double with seeded accounts and customers, for tests in any language",
+        description="Serves on an embedded Stripe double with two connected accounts and three platform customers, and "
+        "prints one JSON line when it takes calls: target, stripe, stripe_api_key, and the seeded ids by name. Nothing "
+        "is kept. Stops on SIGTERM, or when its standard input is a pipe and is closed.",
+    )
+    dev.add_argument(
+        "--listen", default="127.0.0.1:0", metavar="HOST:PORT", help="where to serve (default: a free port)"
+    )
+    dev.add_argument("--stripe-port", type=int, default=0, metavar="N", help="the double's port (default: a free one)")
+    dev.add_argument("--log-level", default="warning", metavar="LEVEL", help="least level logged (default: warning)")
+    dev.set_defaults(run=_dev)
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
@@ -117,16 +140,36 @@ def _serve(parsed: argparse.Namespace) -> None:
         _run(_serve_until_stopped(settings, shown, as_json=parsed.json))
 
 
+def _dev(parsed: argparse.Namespace) -> None:
+    fake_type = _fake_stripe()
+    from cloneservice_server.testing import seed  # noqa: PLC0415 - needs the double
+
+    try:
+        fake = fake_type(seed=_DEV, api_key=f"sk_test_{_DEV}").start(port=parsed.stripe_port)
+    except OSError as taken:
+        raise Failure(f"--stripe-port {parsed.stripe_port}: {taken.strerror or taken}") from taken
+    with fake:
+        flags = {"listen": parsed.listen, "log_level": parsed.log_level, "shutdown_grace_s": "1"}
+        settings = load({**flags, "stripe": fake.url, "ledger": LEDGER_OF_FAKE}, {"STRIPE_API_KEY": fake.api_key})
+        log_lines.configure(settings.log_format, settings.log_level)
+        shown = {"stripe_api_key": fake.api_key, **dataclasses.asdict(seed(fake, fake.api_key))}
+        _run(_serve_until_stopped(settings, shown, as_json=True, until_input_ends=True))
+
+
 @contextmanager
 def _embedded_fake(settings: Settings) -> Iterator[Settings]:
     """fake_stripe in a thread of this process, with a world of its own; settings that lead to it."""
-    try:
-        from fake_stripe import FakeStripe  # noqa: PLC0415 - the only import of the double, for this option alone
-    except ImportError as missing:
-        raise Failure("--stripe fake needs the double: pip install 'cloneservice[fake]'") from missing
-    with FakeStripe() as fake:
+    with _fake_stripe()() as fake:
         key = f"sk_test_{secrets.token_hex(12)}"
         yield dataclasses.replace(settings, stripe=fake.url, stripe_api_key=key)
+
+
+def _fake_stripe() -> type[FakeStripe]:
+    try:
+        from fake_stripe import FakeStripe  # noqa: PLC0415 - for these commands alone
+    except ImportError as missing:
+        raise Failure("the embedded Stripe double is missing: pip install 'cloneservice[fake]'") from missing
+    return FakeStripe
 
 
 def _run(story: Any) -> None:
@@ -138,16 +181,38 @@ def _run(story: Any) -> None:
         uvloop.run(story)
 
 
-async def _serve_until_stopped(settings: Settings, shown: dict[str, str], *, as_json: bool) -> None:
+async def _serve_until_stopped(
+    settings: Settings, shown: dict[str, Any], *, as_json: bool, until_input_ends: bool = False
+) -> None:
     app = _build(settings)
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked.set)
     await _start(app)
+    if until_input_ends:
+        _watch_input(loop, asked)
     _announce(app, settings, shown, as_json=as_json)
     await asked.wait()
     await app.stop()
+
+
+def _watch_input(loop: asyncio.AbstractEventLoop, asked: asyncio.Event) -> None:
+    """Stop when the parent that feeds our standard input is gone, however it ended.
+
+    A terminal or /dev/null feeds nothing: a server put into the background of a shell must not stop for that.
+    """
+    standard_input = 0
+    mode = os.fstat(standard_input).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        return
+
+    def look() -> None:
+        if not os.read(standard_input, 4096):
+            loop.remove_reader(standard_input)
+            asked.set()
+
+    loop.add_reader(standard_input, look)
 
 
 def _build(settings: Settings) -> App:
@@ -186,12 +251,12 @@ async def _start(app: App) -> None:
         raise Failure(str(wrong)) from wrong
 
 
-def _announce(app: App, settings: Settings, shown: dict[str, str], *, as_json: bool) -> None:
+def _announce(app: App, settings: Settings, shown: dict[str, Any], *, as_json: bool) -> None:
     """One line on standard output, for eyes or for a program that waits for it."""
     mode = "live" if settings.livemode else "test"
     facts = {"host": app.address.host, "port": app.port, "stripe": settings.stripe_url, "mode": mode}
     if as_json:
-        print(json.dumps({**facts, **shown}), flush=True)
+        print(json.dumps({"target": str(app.address), **facts, **shown}), flush=True)
     else:
         details = ", ".join([settings.stripe_url, f"{mode} mode", *shown.values()])
         print(f"listening on {app.address} (Stripe: {details})", flush=True)

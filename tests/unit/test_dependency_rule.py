@@ -2,6 +2,8 @@
 
 domain <- ports <- workflows; gateway, ledger and rpc beside them, each with its own library; the composition root above
 all. fake_stripe knows neither the server nor the client, and the server knows fake_stripe for `--stripe fake` only.
+The testing kit is the exception that only tests open: a whole server on the double, behind `cloneservice.testing`,
+which the rest of the client never imports.
 """
 
 from __future__ import annotations
@@ -29,10 +31,13 @@ ALLOWED = {
     f"{SERVER}.ledger": (*OWN, f"{SERVER}.ledger", "asyncpg", "orjson"),
     f"{SERVER}.rpc": (*OWN, f"{SERVER}.rpc", *GRPC),
     f"{SERVER}.cli": (SERVER, FAKE, "uvloop"),
+    f"{SERVER}.testing": (SERVER, FAKE, CLIENT),
+    f"{SERVER}.pytest_plugin": (SERVER, FAKE, f"{CLIENT}.testing", "pytest"),
     SERVER: (SERVER, *GRPC),
     FAKE: (FAKE, "orjson", "httptools", "h2", "hyperframe", "hpack", "uvloop", "yaml"),
     f"{FAKE}.pytest_plugin": (FAKE, "pytest"),
     CLIENT: (CLIENT, "grpc", "google", "grpc_status"),
+    f"{CLIENT}.testing": (f"{SERVER}.testing",),
 }
 """Package to the packages that it may import besides the standard library; the longest name wins."""
 
@@ -42,6 +47,12 @@ LAZY = {
     f"{FAKE}.sandbox": ("stripe",),
 }
 """Doors of fake_stripe for the SDK: it is imported where they are opened, or for types."""
+
+DOORS = {
+    f"{CLIENT}.testing": (f"{SERVER}.pytest_plugin",),
+    f"{SERVER}.testing": (f"{CLIENT}.testing", f"{SERVER}.pytest_plugin", f"{SERVER}.cli"),
+}
+"""The testing kit's modules to the only ones that may import them: `cloneservice-server dev` seeds like the fixture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +107,9 @@ def allowed(one: Import) -> bool:
         return True
     if one.lazy and any(is_in(one.name, package) for package in LAZY.get(one.module, ())):
         return True
+    for door, openers in DOORS.items():
+        if is_in(one.name, door) and one.module != door:
+            return one.module in openers
     rule = max((name for name in ALLOWED if is_in(one.module, name)), key=len)
     return any(is_in(one.name, package) for package in ALLOWED[rule])
 
@@ -139,6 +153,9 @@ def test_the_rule_sees_the_code(package: str) -> None:
         (f"{FAKE}.sdk", "import stripe"),
         (f"{CLIENT}._client", f"from {SERVER} import settings"),
         (f"{CLIENT}._client", "from fake_stripe import FakeStripe"),
+        (f"{CLIENT}._client", f"from {CLIENT}.testing import LocalCloneService"),
+        (f"{CLIENT}.testing", f"from {SERVER} import app"),
+        (f"{SERVER}.app", f"from {SERVER}.testing import seed"),
     ],
 )
 def test_a_forbidden_import_is_found(module: str, source: str) -> None:
