@@ -12,6 +12,7 @@ from cloneservice.v1.clone_service_pb2_grpc import add_CloneServiceServicer_to_s
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from cloneservice_server.ports import Clock, Ledger, StripeGateway
+from cloneservice_server.ports_observer import EngineObserver
 from cloneservice_server.rpc.interceptors.errors import errors_interceptor
 from cloneservice_server.rpc.interceptors.limits import limits_interceptor
 from cloneservice_server.rpc.interceptors.logging import logging_interceptor
@@ -36,9 +37,22 @@ class PortTaken(Exception):  # noqa: N818 - reads as what happened
     """The address cannot be listened on."""
 
 
-def build_app(settings: Settings, *, gateway: StripeGateway, ledger: Ledger, clock: Clock) -> App:
+def build_app(
+    settings: Settings,
+    *,
+    gateway: StripeGateway,
+    ledger: Ledger,
+    clock: Clock,
+    observer: EngineObserver | None = None,
+) -> App:
     """A server that is put together but not started. It will open and close `ledger`, and close `gateway`."""
-    engine = Engine(ledger=ledger, gateway=gateway, clock=clock, settings=EngineSettings(livemode=settings.livemode))
+    limits = EngineSettings(
+        livemode=settings.livemode,
+        lease_s=settings.lease_s,
+        follow_s=settings.lease_s * 1.5,
+        retention_s=settings.request_retention_days * 86_400.0,
+    )
+    engine = Engine(ledger=ledger, gateway=gateway, clock=clock, settings=limits, observer=observer)
     return App(settings, gateway, ledger, clock, engine, Queries(ledger, gateway, clock))
 
 

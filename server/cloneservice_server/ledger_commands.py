@@ -101,7 +101,7 @@ def _output(name: str) -> TextIO:
 async def _migrate(parsed: argparse.Namespace) -> int:
     ledger = open_ledger(parsed.ledger, SystemClock())
     await ledger.open()
-    version = (await ledger.read(Part(migrations.SELECT_VERSION)))[0]["version"]
+    version = (await ledger.read(Part(migrations.SELECT_VERSIONS)))[-1]["version"]
     await ledger.aclose()
     sys.stdout.write(f"the schema is at version {version}\n")
     return 0

@@ -27,6 +27,7 @@ from cloneservice_server.domain.values import (
     PlatformCustomer,
     RequestState,
 )
+from cloneservice_server.ports_observer import Unfinished
 
 # ---------------------------------------------------------------------------------------------------------- clock
 
@@ -151,6 +152,9 @@ class NewRequest:
     request_hash: str
     command: str
     caller: str = ""
+    charge_id: str = ""
+    """The charge that this request_id stands for. If the ledger has it, from a request forgotten since, the new row
+    names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,10 +397,14 @@ class Ledger(Protocol):
         ...
 
     async def prune(self, older_than_s: float, limit: int = 500) -> int:
-        """Forget up to `limit` requests that finished at least `older_than_s` ago, and their own effects; how many.
+        """Forget up to `limit` requests that ended or were parked `older_than_s` ago, and their own effects; how many.
 
         The lineage stays, and so do the effects that later requests find it by.
         """
+        ...
+
+    async def count_unfinished(self) -> Unfinished:
+        """How many requests have no final answer yet."""
         ...
 
     async def intend(self, claim: Claim, writes: Sequence[Write], effect: NewEffect) -> EffectRow:

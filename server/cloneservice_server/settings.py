@@ -56,6 +56,16 @@ class Settings:
     """The key itself, from `STRIPE_API_KEY` or the file; never from the command line, where every user can read it."""
     page_token_key: str = field(default="", repr=False, metadata={"env_only": True})
     """Secret that signs page tokens, from `CLONESERVICE_PAGE_TOKEN_KEY`; derived from the Stripe key when empty."""
+    lease_s: int = _setting(
+        10, "seconds until others take up a dead replica's requests (safety is not at stake)", low=2, high=3600
+    )
+    """Seconds for which a replica owns a request without renewing; a dead one's work waits so long. Exactly-once does
+    not rest on it: too short a lease costs repeated work, never a second charge."""
+    request_retention_days: int = _setting(
+        30, "days until a finished request is forgotten; clones and charges stay", low=2, high=3650
+    )
+    """Days for which the answer of a request_id is kept. It must outlast every caller's retries: afterwards the id is
+    new. At least 2, since Stripe remembers its own keys for one."""
     stripe_max_connections: int = _setting(256, "requests to Stripe in flight at once", low=1, high=10_000)
     """Requests to Stripe in flight at once; one more waits."""
     max_concurrent_rpcs: int = _setting(1000, "RPCs in flight; more get SERVICE_OVERLOADED", low=1, high=100_000)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from cloneservice_server.domain.values import RequestState
 from cloneservice_server.ledger import SqlLedger
 from cloneservice_server.ports import Claim, FinishRequest, PutCharge, PutClone, SettleEffect
+from cloneservice_server.ports_observer import Unfinished
 
 from tests.ledger_values import LEASE_S, OWNER, SUCCEEDED, begin, charge, clone, new_effect, new_request
 
@@ -39,11 +40,33 @@ async def test_the_lineage_stays_and_so_do_the_effects_it_is_found_by(ledger: Sq
     assert await ledger.get_effect("clone:acct_1:pm_one") is not None
 
 
-async def test_an_unfinished_request_is_never_forgotten(ledger: SqlLedger) -> None:
+async def test_a_request_that_runs_or_whose_outcome_is_awaited_is_never_forgotten(ledger: SqlLedger) -> None:
     await begin(ledger, "running", 0.0)
-    for state in (RequestState.PARKED, RequestState.INDETERMINATE):
-        await ledger.commit(await begin(ledger, state.value), [FinishRequest(state)])
+    await ledger.commit(await begin(ledger, "awaited"), [FinishRequest(RequestState.INDETERMINATE)])
     assert await ledger.prune(0.0) == 0
+
+
+async def test_a_parked_request_that_nobody_came_back_for_is_forgotten(ledger: SqlLedger) -> None:
+    await ledger.commit(await begin(ledger, "parked"), [FinishRequest(RequestState.PARKED)])
+    assert await ledger.prune(DAY_S) == 0
+    assert await ledger.prune(0.0) == 1
+
+
+async def test_unfinished_requests_are_counted_and_one_whose_outcome_is_being_learnt_is_still_awaited(
+    ledger: SqlLedger,
+) -> None:
+    assert await ledger.count_unfinished() == Unfinished()
+    await begin(ledger, "running")
+    await finished(ledger, "finished")
+    await ledger.commit(await begin(ledger, "parked"), [FinishRequest(RequestState.PARKED)])
+    for name in ("awaited", "being learnt"):
+        await ledger.commit(await begin(ledger, name), [FinishRequest(RequestState.INDETERMINATE, retry_after_us=1)])
+    assert await ledger.claim_request("being learnt", OWNER, LEASE_S) is not None
+
+    counts = await ledger.count_unfinished()
+
+    assert (counts.running, counts.indeterminate, counts.parked) == (1, 2, 1)
+    assert 0 < counts.oldest_indeterminate_s < LEASE_S
 
 
 async def test_an_effect_whose_outcome_is_unknown_outlives_its_request(ledger: SqlLedger) -> None:

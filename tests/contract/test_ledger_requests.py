@@ -122,6 +122,13 @@ async def test_renewing_tells_which_claims_are_lost_and_leaves_them_alone(ledger
     assert renewed.lease_until_us > renewed.create_time_us + LEASE_S * 1_000_000
 
 
+async def test_many_leases_are_renewed_together(ledger: SqlLedger) -> None:
+    claims = [await begin(ledger, f"request-{number}", EXPIRED_S) for number in range(300)]
+    await ledger.claim_request("request-7", OTHER, LEASE_S)
+    assert await ledger.renew(OWNER, claims, LEASE_S) == {"request-7"}
+    assert await ledger.claim_due(OTHER, LEASE_S, 10) == []
+
+
 async def test_renewing_the_older_of_ones_own_two_claims_finds_it_lost(ledger: SqlLedger) -> None:
     old = await begin(ledger, lease_s=EXPIRED_S)
     assert await ledger.claim_request("request-1", OWNER, LEASE_S) is not None

@@ -20,12 +20,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SERVER, FAKE, CLIENT = "cloneservice_server", "fake_stripe", "cloneservice"
 PACKAGES = {SERVER: ROOT / "server", FAKE: ROOT / "fake_stripe", CLIENT: ROOT / "client"}
-OWN = (f"{SERVER}.domain", f"{SERVER}.ports")
+OWN = (f"{SERVER}.domain", f"{SERVER}.ports", f"{SERVER}.ports_observer")
 GRPC = ("grpc", "google", "grpc_status", "grpc_health", "grpc_reflection", "grpc_channelz", "cloneservice.v1")
 
 ALLOWED = {
     f"{SERVER}.domain": (f"{SERVER}.domain",),
-    f"{SERVER}.ports": (f"{SERVER}.domain",),
+    f"{SERVER}.ports": OWN,
+    f"{SERVER}.ports_observer": (f"{SERVER}.domain",),
     f"{SERVER}.workflows": (*OWN, f"{SERVER}.workflows"),
     f"{SERVER}.stripe_gateway": (*OWN, f"{SERVER}.stripe_gateway", "stripe", "aiohttp", "yarl", "orjson"),
     f"{SERVER}.ledger": (*OWN, f"{SERVER}.ledger", "asyncpg", "orjson"),

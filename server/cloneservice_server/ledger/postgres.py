@@ -179,8 +179,8 @@ async def _migrate(connection: Any) -> None:
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
         await connection.execute(migrations.CREATE_VERSIONS)
-        version = await connection.fetchval(migrations.SELECT_VERSION)
-        for migration in migrations.pending("postgres", version):
+        applied = {row["version"] for row in await connection.fetch(migrations.SELECT_VERSIONS)}
+        for migration in migrations.pending("postgres", applied):
             await connection.execute(migration.sql)
             await connection.execute(
                 f"INSERT INTO schema_version (version, name, applied_time_us) VALUES ($1, $2, {NOW})",  # noqa: S608 - NOW is ours

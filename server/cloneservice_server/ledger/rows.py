@@ -19,6 +19,7 @@ from cloneservice_server.domain.values import (
     RequestState,
 )
 from cloneservice_server.ports import EffectRow, EffectState, RequestRow, StripeCall
+from cloneservice_server.ports_observer import Unfinished
 
 
 class Row(Protocol):
@@ -47,6 +48,16 @@ def effect_row(row: Row) -> EffectRow:
     values["call"] = codec.loads(StripeCall, values["call"])
     values["result"] = json.loads(values["result"])
     return EffectRow(**values)
+
+
+def unfinished(row: Row) -> Unfinished:
+    """The row of counts."""
+    return Unfinished(
+        running=row["running"],
+        indeterminate=row["indeterminate"],
+        parked=row["parked"],
+        oldest_indeterminate_s=row["oldest_indeterminate_us"] / 1_000_000,
+    )
 
 
 def clone(row: Row) -> Clone:

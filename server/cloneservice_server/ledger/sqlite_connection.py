@@ -90,8 +90,8 @@ class SqliteConnection:
     def migrate(self) -> None:
         """Bring the schema up to date, each migration in its own transaction. Raises SchemaTooNew."""
         self.execute(migrations.CREATE_VERSIONS)
-        version = self.execute(migrations.SELECT_VERSION)[0]["version"]
-        for migration in migrations.pending("sqlite", version):
+        applied = {row["version"] for row in self.execute(migrations.SELECT_VERSIONS)}
+        for migration in migrations.pending("sqlite", applied):
             self.execute("BEGIN IMMEDIATE")
             try:
                 for statement in _statements_of(migration.sql):

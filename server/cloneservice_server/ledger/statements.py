@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from cloneservice_server.domain.values import RequestState
 from cloneservice_server.ledger import lineage
@@ -32,10 +32,12 @@ _EFFECT = ", ".join(EFFECT_COLUMNS)
 
 _INSERT_REQUEST = f"""
 INSERT INTO request (request_id, method, request_hash, command, state, fence, owner, lease_until_us, caller,
-    create_time_us, update_time_us, last_write)
-SELECT $1, $2, $3, $4, 'running', 1, $5, {{now}} + CAST($6 AS bigint), $7, {{now}}, {{now}}, $8 WHERE {{after}}
+    create_time_us, update_time_us, last_write, charge_id)
+SELECT $1, $2, $3, $4, 'running', 1, $5, {{now}} + CAST($6 AS bigint), $7, {{now}}, {{now}}, $8,
+    COALESCE((SELECT charge_id FROM charge WHERE charge_id = $9), '')
+WHERE {{after}}
 ON CONFLICT (request_id) DO NOTHING
-RETURNING {_REQUEST}"""
+RETURNING {_REQUEST}"""  # noqa: S608 - column names only
 
 _SELECT_REQUEST = f"SELECT {_REQUEST}, last_write FROM request WHERE request_id = $1"  # noqa: S608 - column names only
 
@@ -62,8 +64,9 @@ SELECT {_REQUEST} FROM request WHERE state = 'running' AND owner = $1 AND last_w
 
 _RENEW = """
 UPDATE request SET lease_until_us = {now} + CAST($1 AS bigint)
-WHERE request_id = $2 AND fence = $3 AND owner = $4 AND state = 'running'
-RETURNING request_id"""
+WHERE owner = $2 AND state = 'running' AND (request_id, fence) IN (VALUES %s)
+RETURNING request_id, fence"""
+_RENEWED_AT_ONCE = (1, 8, 64, 256)  # few shapes of the statement, for the stores' caches
 
 _RELEASE_ALL = (
     "UPDATE request SET lease_until_us = 0 WHERE state = 'running' AND lease_until_us > 0 RETURNING request_id"
@@ -88,6 +91,7 @@ def insert_request(new: NewRequest, owner: str, lease_s: float, token: str) -> P
         lease_us(lease_s),
         new.caller,
         token,
+        new.charge_id,
     )
     return Part(_INSERT_REQUEST, args)
 
@@ -117,9 +121,16 @@ def release_all() -> Part:
     return Part(_RELEASE_ALL)
 
 
-def renew(owner: str, claim: Claim, lease_s: float) -> Part:
-    """Renew one lease."""
-    return Part(_RENEW, (lease_us(lease_s), claim.request_id, claim.fence, owner))
+def renew(owner: str, claims: Sequence[Claim], lease_s: float) -> Iterator[Part]:
+    """Renew leases, many with each statement; each returns (request_id, fence) of those it renewed."""
+    most = _RENEWED_AT_ONCE[-1]
+    for start in range(0, len(claims), most):
+        some = list(claims[start : start + most])
+        size = next(size for size in _RENEWED_AT_ONCE if size >= len(some))
+        some += some[-1:] * (size - len(some))
+        values = ", ".join(f"(${number}, CAST(${number + 1} AS bigint))" for number in range(3, 3 + 2 * size, 2))
+        pairs = [value for claim in some for value in (claim.request_id, claim.fence)]
+        yield Part(_RENEW % values, (lease_us(lease_s), owner, *pairs))
 
 
 def holds(owner: str, claim: Claim) -> Part:
@@ -131,7 +142,7 @@ def holds(owner: str, claim: Claim) -> Part:
 # later request finds it made, so they stay with the lineage. Both parts choose the same rows: one snapshot, one order.
 _PRUNED = """
     SELECT request_id FROM request
-    WHERE state IN ('succeeded', 'failed') AND update_time_us <= {now} - CAST($1 AS bigint)
+    WHERE state IN ('succeeded', 'failed', 'parked') AND update_time_us <= {now} - CAST($1 AS bigint)
     ORDER BY update_time_us, request_id LIMIT $2"""
 
 _PRUNE_EFFECTS = f"""
@@ -145,8 +156,23 @@ RETURNING request_id"""  # noqa: S608 - text of ours, values bound
 
 
 def prune(older_than_us: int, limit: int) -> list[Part]:
-    """Forget requests finished so long ago, oldest first; returns their ids."""
+    """Forget requests that ended or were parked so long ago, oldest first; returns their ids."""
     return [Part(sql, (older_than_us, limit)) for sql in (_PRUNE_EFFECTS, _PRUNE_REQUESTS)]
+
+
+# A request whose outcome is being learnt is RUNNING for that time, but keeps its `retry_time_us`: it counts as awaited.
+_COUNT_UNFINISHED = """
+SELECT
+    (SELECT count(*) FROM request WHERE state = 'running' AND retry_time_us = 0) AS running,
+    (SELECT count(*) FROM request WHERE state = 'parked') AS parked,
+    count(*) AS indeterminate,
+    COALESCE({now} - min(create_time_us), 0) AS oldest_indeterminate_us
+FROM request WHERE state = 'indeterminate' OR (state = 'running' AND retry_time_us > 0)"""
+
+
+def count_unfinished() -> Part:
+    """One row with the figures of `Unfinished`."""
+    return Part(_COUNT_UNFINISHED)
 
 
 # --------------------------------------------------------------------------------- the writes of a claimed request

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import secrets
 from abc import ABC, abstractmethod
@@ -25,6 +24,7 @@ from cloneservice_server.ports import (
     RequestRow,
     Write,
 )
+from cloneservice_server.ports_observer import Unfinished
 
 
 class SqlLedger(ABC):
@@ -108,20 +108,24 @@ class SqlLedger(ABC):
 
     async def renew(self, owner: str, claims: Sequence[Claim], lease_s: float) -> set[str]:
         """Renew leases; return the request_ids whose claim is lost. A request finished meanwhile is not lost."""
-        held = await asyncio.gather(*(self._renew(owner, claim, lease_s) for claim in claims))
-        return {claim.request_id for claim, is_held in zip(claims, held, strict=True) if not is_held}
-
-    async def _renew(self, owner: str, claim: Claim, lease_s: float) -> bool:
-        renewed = await self.write([statements.renew(owner, claim, lease_s)])
-        return bool(renewed or await self.read(statements.holds(owner, claim)))
+        renewed: set[tuple[str, int]] = set()
+        for part in statements.renew(owner, claims, lease_s):
+            renewed.update((row["request_id"], row["fence"]) for row in await self.write([part]))
+        left = [claim for claim in claims if (claim.request_id, claim.fence) not in renewed]
+        held = [bool(await self.read(statements.holds(owner, claim))) for claim in left]
+        return {claim.request_id for claim, is_held in zip(left, held, strict=True) if not is_held}
 
     async def prune(self, older_than_s: float, limit: int = 500) -> int:
-        """Forget up to `limit` requests that finished at least `older_than_s` ago, and their own effects; how many.
+        """Forget up to `limit` requests that ended or were parked `older_than_s` ago, and their own effects; how many.
 
         The lineage stays, and so do the effects that later requests find it by. A request_id that is used again after
         this is a new request: keep rows for longer than any client retries.
         """
         return len(await self.write(statements.prune(round(older_than_s * 1_000_000), limit)))
+
+    async def count_unfinished(self) -> Unfinished:
+        """How many requests have no final answer yet."""
+        return rows.unfinished((await self.read(statements.count_unfinished()))[0])
 
     # ---------------------------------------------------------------------------------------------------- writes
 

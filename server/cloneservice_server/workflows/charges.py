@@ -17,19 +17,41 @@ from cloneservice_server.workflows.run import Run
 from cloneservice_server.workflows.stripe_objects import Body, decline_facts, payment_intent_facts, with_payment_intent
 
 
+def charge_id_of(request_id: str) -> str:
+    """The id of the charge that `request_id` makes; the same whenever it is asked."""
+    return derived_id("chg", f"charge:{request_id}")
+
+
 async def make_charge(run: Run, made: Clone, options: ChargeOptions) -> tuple[Clone, Charge]:
     """Create and confirm the charge of this request with a clone; the clone comes back as the charge left it.
 
     Raises CloneNotUsable, CardDeclined or AuthenticationRequired (with the recorded charge), and what `Run.effect`
     raises.
     """
-    charge_id = derived_id("chg", f"charge:{run.request_id}")
-    charge = await run.ledger.get_charge(charge_id) if run.resumed else None
+    charge_id = charge_id_of(run.request_id)
+    charge = await run.ledger.get_charge(charge_id) if run.resumed or run.row.charge_id else None
+    if charge is not None:
+        await _require_own(run, charge)
     if charge is None:
         made, charge = await _create(run, made, options, charge_id)
     if not options.defer_confirmation:
         charge = await _confirm(run, charge, options)
     return made, charge
+
+
+async def _require_own(run: Run, charge: Charge) -> None:
+    """Raise RequestIdReused for a charge that was made under this request_id before the request was forgotten.
+
+    Its amount may be another, and confirming it a second time nobody has asked for. Our own charge was written together
+    with the outcome of our own intent.
+    """
+    intent = await run.ledger.get_effect(f"intent:{run.request_id}")
+    if intent is None or intent.stripe_id != charge.stripe_payment_intent_id:
+        raise errors.RequestIdReused(
+            f"This request_id made the charge {charge.charge_id} in the past, and its answer is kept no longer; "
+            "GetCharge shows the charge. A new intent needs a new request_id",
+            {"request_id": run.request_id, "charge_id": charge.charge_id},
+        )
 
 
 async def _create(run: Run, made: Clone, options: ChargeOptions, charge_id: str) -> tuple[Clone, Charge]:

@@ -29,9 +29,12 @@ from cloneservice_server.ports import (
     RequestRow,
     StripeGateway,
 )
+from cloneservice_server.ports_observer import EngineObserver, RunEnded, tell
+from cloneservice_server.workflows.charges import charge_id_of
 from cloneservice_server.workflows.next_actions import with_next_action
 from cloneservice_server.workflows.registry import WORKFLOWS
 from cloneservice_server.workflows.run import Drained, Restart, RetrySettings, Run
+from cloneservice_server.workflows.upkeep import Upkeep
 
 log = logging.getLogger("cloneservice.engine")
 
@@ -42,7 +45,7 @@ _RESTARTS_MAX = 25  # each one means that another run moved the rows on; more th
 class EngineSettings:
     """Limits and periods of the engine."""
 
-    lease_s: float = 30.0
+    lease_s: float = 10.0
     """How long a claim holds without renewal; how long a killed replica's work waits for the next one."""
     sweep_s: float = 5.0
     """How often unfinished requests without an owner are looked for."""
@@ -52,8 +55,12 @@ class EngineSettings:
     """Requests waiting for a place; one more is refused with SERVICE_OVERLOADED."""
     poll_s: float = 0.1
     """How often a request that another replica carries out is looked at, for a caller who waits for it here."""
-    follow_s: float = 10.0
-    """How long such a caller waits before REQUEST_IN_PROGRESS."""
+    follow_s: float = 15.0
+    """How long such a caller waits before REQUEST_IN_PROGRESS; longer than a lease, to outwait a replica that died."""
+    retention_s: float = 30 * 86_400.0
+    """How long a request is remembered after it ended."""
+    upkeep_s: float = 600.0
+    """How often requests older than that are looked for."""
     livemode: bool = False
     retry: RetrySettings = field(default_factory=RetrySettings)
 
@@ -90,16 +97,30 @@ class Engine:
         clock: Clock,
         owner: str = "",
         settings: EngineSettings | None = None,
+        observer: EngineObserver | None = None,
     ) -> None:
         self._ledger = ledger
         self._gateway = gateway
         self._clock = clock
         self._owner = owner or uuid.uuid4().hex
         self._settings = settings or EngineSettings()
+        self._observer = observer or EngineObserver()
+        self._upkeep = Upkeep(ledger, clock, self._observer, self._settings.retention_s)
         self._works: dict[str, _Work] = {}
-        self._places = asyncio.Semaphore(self._settings.running_max)
+        self._places = asyncio.Semaphore(self._settings.running_max)  # first come, first served
+        self._running = 0
         self._draining = False
         self._background: list[asyncio.Task[None]] = []
+
+    @property
+    def running(self) -> int:
+        """Requests being carried out in this process."""
+        return self._running
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait in this process for a place."""
+        return len(self._works) - self._running
 
     # ------------------------------------------------------------------------------------------------ life
 
@@ -108,6 +129,8 @@ class Engine:
         self._background = [
             asyncio.create_task(self._repeat(self.recover_once, self._settings.sweep_s), name="recover"),
             asyncio.create_task(self._repeat(self.renew_once, self._settings.lease_s / 3), name="renew"),
+            asyncio.create_task(self._repeat(self._upkeep.count_once, self._settings.sweep_s), name="count"),
+            asyncio.create_task(self._repeat(self._upkeep.prune_once, self._settings.upkeep_s), name="prune"),
         ]
 
     async def drain(self, grace_s: float) -> None:
@@ -132,6 +155,7 @@ class Engine:
                 await step()
             except LedgerUnavailable as error:
                 log.warning("ledger unavailable in background work: %s", error)
+                tell(self._observer.ledger_unavailable)
             except Exception:
                 log.exception("background work failed; trying again")
             await self._clock.sleep(period_s)
@@ -151,14 +175,13 @@ class Engine:
         deadline = None if deadline_s is None else self._clock.monotonic_s() + deadline_s
         work = self._works.get(request_id)
         if work is not None:
+            tell(self._observer.joined, command.method)
             return await self._join(request_id, request_hash, work, deadline)
         if self._draining or len(self._works) >= self._settings.running_max + self._settings.waiting_max:
-            return Answer(
-                error=errors.ServiceOverloaded(
-                    "More requests than this server takes at once; nothing was done", retry_after_s=1
-                )
-            )
-        new = NewRequest(request_id, command.method, request_hash, codec.dumps(command), caller)
+            tell(self._observer.overloaded, command.method)
+            return Answer(error=_overloaded())
+        stored = codec.dumps(command)
+        new = NewRequest(request_id, command.method, request_hash, stored, caller, charge_id_of(request_id))
         work = self._enlist(
             request_id, _Work(request_hash, deadline_s=deadline), lambda work: self._begin(new, command, work)
         )
@@ -168,13 +191,26 @@ class Engine:
         async def carry() -> Answer:
             try:
                 async with self._places:
-                    return await story(work)
+                    self._running += 1
+                    try:
+                        return await self._begun(work, story)
+                    finally:
+                        self._running -= 1
             finally:
                 del self._works[request_id]
 
         self._works[request_id] = work
         work.task = asyncio.create_task(carry(), name=f"request {request_id}")
         return work
+
+    async def _begun(self, work: _Work, story: Callable[[_Work], Awaitable[Answer]]) -> Answer:
+        """The story, unless the wait for a place was too long for it: then nothing is begun, and nothing recorded."""
+        if self._draining:
+            return Answer(error=_overloaded())
+        if work.deadline_s is not None and self._clock.monotonic_s() >= work.deadline_s:
+            message = "The deadline passed while the request waited for a place; nothing was started"
+            return Answer(error=errors.DeadlineTooShort(message, retry_after_s=0.0))
+        return await story(work)
 
     async def _join(self, request_id: str, request_hash: str, work: _Work, deadline: float | None) -> Answer:
         if request_hash != work.request_hash:
@@ -202,8 +238,8 @@ class Engine:
             return Answer(result=await preview(self._run(row, None), command))
         except errors.DomainError as error:
             return Answer(error=error)
-        except LedgerUnavailable:
-            return Answer(error=_ledger_down())
+        except LedgerUnavailable as error:
+            return Answer(error=self._ledger_down(error))
 
     async def _begin(self, new: NewRequest, command: Command, work: _Work) -> Answer:
         try:
@@ -214,15 +250,14 @@ class Engine:
                 return Answer(error=_reused(new.request_id, row.request_hash))
             return await self._replay_or_take_over(row, work)
         except LedgerUnavailable as error:
-            log.warning("ledger unavailable: %s", error)
-            return Answer(error=_ledger_down())
+            return Answer(error=self._ledger_down(error))
 
     async def _replay_or_take_over(self, row: RequestRow, work: _Work) -> Answer:
         """The stored answer; the work itself if nobody has it; while another replica has it, wait for its answer."""
         patience = self._clock.monotonic_s() + self._settings.follow_s
         while True:
             if row.state.final:
-                return await self._stored(row, replayed=True)
+                return await self._stored(row)
             claimed = _handed(work) or await self._ledger.claim_request(
                 row.request_id, self._owner, self._settings.lease_s
             )
@@ -237,13 +272,13 @@ class Engine:
                 return Answer(error=_unknown("The request is no longer known"))
             row = current
 
-    async def _stored(self, row: RequestRow, *, replayed: bool, run: Run | None = None) -> Answer:
+    async def _stored(self, row: RequestRow) -> Answer:
+        tell(self._observer.replayed, row.method)
         if row.state is RequestState.FAILED:
-            return Answer(error=errors.decode(row.error), replayed=replayed)
+            return Answer(error=errors.decode(row.error), replayed=True)
         result = codec.loads(RESULTS[row.method], row.result)
-        run = run or self._run(row, None)
         try:
-            return Answer(result=await with_next_action(run, result), replayed=replayed)
+            return Answer(result=await with_next_action(self._run(row, None), result), replayed=True)
         except errors.DomainError as error:
             return Answer(error=error)
 
@@ -260,6 +295,7 @@ class Engine:
             livemode=self._settings.livemode,
             resumed=row.attempts > 1,
             draining=self._draining,
+            observer=self._observer,
         )
         if work is not None:
             work.run = run
@@ -277,14 +313,13 @@ class Engine:
                 if run.row.fence != row.fence:
                     break
             except Fenced:
+                tell(self._observer.fenced, row.method)
                 break
             except LedgerUnavailable as error:
-                log.warning("ledger unavailable during %s: %s", row.request_id, error)
+                down = self._ledger_down(error)
                 # The lease runs out and the row says how to go on. After a send, only the ledger can tell the outcome.
                 return Answer(
-                    error=_unknown("The ledger was lost before the outcome was recorded")
-                    if run.sent
-                    else _ledger_down()
+                    error=_unknown("The ledger was lost before the outcome was recorded") if run.sent else down
                 )
         if (claimed := _handed(work)) is not None:
             return await self._carry_out(claimed, command, work)
@@ -298,7 +333,7 @@ class Engine:
         except Drained:
             # Due at once: the next process, or another replica, takes it up.
             stopping = _unknown("The server is stopping; another takes the request up")
-            await run.flush(FinishRequest(RequestState.INDETERMINATE, error=errors.encode(stopping)))
+            await self._flush(run, FinishRequest(RequestState.INDETERMINATE, error=errors.encode(stopping)), stopping)
             return Answer(error=stopping)
         except (Restart, Fenced, LedgerUnavailable):
             raise
@@ -308,7 +343,7 @@ class Engine:
             message = "A fault of this service; nothing is lost, repeat with the same request_id"
             return await self._finish_with_error(run, command, errors.InternalError(message, {"error_id": error_id}))
         stored = codec.dumps(result)
-        await run.flush(_finish(RequestState.SUCCEEDED, command, result=stored))
+        await self._flush(run, _finish(RequestState.SUCCEEDED, command, result=stored))
         try:
             return Answer(result=await with_next_action(run, result))
         except errors.DomainError as error:
@@ -323,7 +358,8 @@ class Engine:
             state = RequestState.PARKED
         delay_us = min(2 ** min(run.row.attempts, 9), 300) * 1_000_000
         try:
-            await run.flush(_finish(state, command, error=errors.encode(error), retry_after_us=delay_us))
+            finish = _finish(state, command, error=errors.encode(error), retry_after_us=delay_us)
+            await self._flush(run, finish, error)
         except Restart:
             # Rows of the lineage moved under the error's writes: the error itself is decided anew by the next attempt.
             if not error.final:
@@ -331,11 +367,25 @@ class Engine:
             raise
         return Answer(error=error)
 
+    async def _flush(self, run: Run, finish: FinishRequest, error: errors.DomainError | None = None) -> None:
+        """The run's last write; counted once it stands."""
+        await run.flush(finish)
+        row = run.row
+        ended = RunEnded(
+            method=row.method,
+            state=finish.state,
+            reason=error.reason if error else "",
+            elapsed_s=self._clock.monotonic_s() - run.begun_s,
+            attempts=row.attempts,
+            reconciled=row.retry_time_us > 0,
+        )
+        tell(self._observer.run_ended, ended)
+
     async def _follow(self, row: RequestRow) -> Answer:
         """Another owner has the request now: its answer is the answer."""
         current = await self._ledger.get_request(row.request_id)
         if current is not None and current.state.final:
-            return await self._stored(current, replayed=True)
+            return await self._stored(current)
         return Answer(error=_unknown("Another replica has taken the request over"))
 
     # ------------------------------------------------------------------------------------------ background
@@ -350,7 +400,9 @@ class Engine:
             if (known := self._works.get(row.request_id)) is not None:
                 known.handed = row
                 continue
-            log.info("taking up request_id=%s method=%s state=%s", row.request_id, row.method, row.state.value)
+            awaited = "its outcome is awaited" if row.retry_time_us else "its owner is gone"
+            log.info("taking up request_id=%s method=%s: %s", row.request_id, row.method, awaited)
+            tell(self._observer.taken_up, row.method)
             work = _Work(row.request_hash)
             self._enlist(row.request_id, work, lambda work, row=row: self._recover(row, work))  # type: ignore[misc]
         return len(rows)
@@ -358,8 +410,8 @@ class Engine:
     async def _recover(self, row: RequestRow, work: _Work) -> Answer:
         try:
             return await self._carry_out(row, _command(row), work)
-        except LedgerUnavailable:
-            return Answer(error=_ledger_down())
+        except LedgerUnavailable as error:
+            return Answer(error=self._ledger_down(error))
 
     async def renew_once(self) -> None:
         """Renew the leases of what runs here; tell runs that lost theirs to stop before their next send."""
@@ -371,6 +423,15 @@ class Engine:
         for run in runs:
             if run.request_id in gone:
                 run.lost = True
+
+    async def prune_once(self) -> int:
+        """Forget requests whose retention is over; return how many. See `Upkeep.prune_once`."""
+        return await self._upkeep.prune_once()
+
+    def _ledger_down(self, error: LedgerUnavailable) -> errors.LedgerDown:
+        log.warning("ledger unavailable: %s", error)
+        tell(self._observer.ledger_unavailable)
+        return errors.LedgerDown("The ledger cannot be written now; nothing new was started", retry_after_s=2.0)
 
     async def settle(self) -> None:
         """Wait until nothing runs here. For tests and the simulation."""
@@ -405,5 +466,5 @@ def _unknown(message: str) -> errors.OutcomeUnknown:
     return errors.OutcomeUnknown(f"{message}; repeat with the same request_id", retry_after_s=1.0)
 
 
-def _ledger_down() -> errors.LedgerDown:
-    return errors.LedgerDown("The ledger cannot be written now; nothing new was started", retry_after_s=2.0)
+def _overloaded() -> errors.ServiceOverloaded:
+    return errors.ServiceOverloaded("More requests than this server takes at once; nothing was done", retry_after_s=1)

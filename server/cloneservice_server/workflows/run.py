@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -31,8 +32,11 @@ from cloneservice_server.ports import (
     VoidEffect,
     Write,
 )
+from cloneservice_server.ports_observer import EngineObserver, tell
 from cloneservice_server.workflows.effects import KINDS, Absent, Found, FoundRefused
 from cloneservice_server.workflows.stripe_objects import Body, next_action_of
+
+log = logging.getLogger("cloneservice.engine")
 
 KEY_LIFETIME_US = 23 * 3600 * 1_000_000
 """Stripe may forget an idempotency key after 24 hours; an older one is never sent before looking."""
@@ -79,6 +83,12 @@ class Run:
     staged: list[Write] = field(default_factory=list)
     actions: dict[str, NextAction] = field(default_factory=dict)
     """PaymentIntent id -> next action with its secret: kept in memory for the answer only."""
+    observer: EngineObserver = field(default_factory=EngineObserver)
+    begun_s: float = 0.0
+    """On the clock's monotonic scale."""
+
+    def __post_init__(self) -> None:
+        self.begun_s = self.begun_s or self.clock.monotonic_s()
 
     @property
     def request_id(self) -> str:
@@ -195,6 +205,8 @@ class Run:
                     if refused.replayed:
                         return await self._look(row)
                     unknown = True
+                elif refused.status == 409:
+                    unknown = True  # an earlier send under this key is still under way: its outcome is the outcome
                 elif refused.type == "idempotency_error" and row.kind in ("clone", "customer", "attach"):
                     return await self._look(row)  # a lost row's other parameters hold this key: see what they made
                 elif error.final:
@@ -219,13 +231,17 @@ class Run:
 
     async def _look(self, row: EffectRow) -> Found | FoundRefused | Absent:
         try:
-            return await KINDS[row.kind].look(self.read, row)
+            finding = await KINDS[row.kind].look(self.read, row)
         except errors.StripeUnreachable as error:
             raise errors.OutcomeUnknown(
                 "Stripe could not be read to learn the outcome of an earlier call",
                 {"step": row.kind},
                 retry_after_s=2.0,
             ) from error
+        word = {Found: "found", FoundRefused: "refused", Absent: "absent"}[type(finding)]
+        log.info("looked: request_id=%s kind=%s epoch=%d: %s", self.request_id, row.kind, row.epoch, word)
+        tell(self.observer.looked, row.kind, word)
+        return finding
 
     def _settle(self, row: EffectRow, body: Body) -> Body:
         kind = KINDS[row.kind]

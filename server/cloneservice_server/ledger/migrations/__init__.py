@@ -1,8 +1,12 @@
-"""Numbered schema changes, one file per store: `0001_<name>.<store>.sql`. A file is never changed once released."""
+"""Numbered schema changes, one file per store: `0001_<name>.<store>.sql`. A file is never changed once released.
+
+Numbers may have gaps. What counts is which of them a ledger has, so that two branches may each bring one.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -15,7 +19,7 @@ CREATE TABLE IF NOT EXISTS schema_version (
     name text NOT NULL,
     applied_time_us bigint NOT NULL
 )"""
-SELECT_VERSION = "SELECT COALESCE(MAX(version), 0) AS version FROM schema_version"
+SELECT_VERSIONS = "SELECT version FROM schema_version ORDER BY version"
 
 
 class SchemaTooNew(Exception):  # noqa: N818 - reads as what happened
@@ -42,12 +46,12 @@ def known(store: str) -> tuple[Migration, ...]:
     return tuple(sorted(found, key=lambda migration: migration.version))
 
 
-def pending(store: str, version: int) -> tuple[Migration, ...]:
-    """What is to be applied to a ledger at `version`. Raises SchemaTooNew."""
+def pending(store: str, applied: Collection[int]) -> tuple[Migration, ...]:
+    """What is to be applied to a ledger that has the versions `applied`. Raises SchemaTooNew."""
     migrations = known(store)
     newest = migrations[-1].version
-    if version > newest:
+    if (version := max(applied, default=0)) > newest:
         raise SchemaTooNew(
             f"the ledger's schema is version {version}, this release knows {newest}: use the newer release, or a backup"
         )
-    return tuple(migration for migration in migrations if migration.version > version)
+    return tuple(migration for migration in migrations if migration.version not in applied)
