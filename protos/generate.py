@@ -3,6 +3,7 @@
     python protos/generate.py            # write client/cloneservice/v1 and client/cloneservice/service_config.json
     python protos/generate.py --check    # exit 1 and name each file that differs
     python protos/generate.py --image F  # write a descriptor image for `buf lint` and `buf breaking`, offline
+    python protos/generate.py --image F --with google/rpc/error_details.proto  # for `buf generate`, with more files
 
 The proto path is the import path (`cloneservice/v1/x.proto` -> `cloneservice.v1.x_pb2`), so nothing is rewritten.
 """
@@ -13,6 +14,7 @@ import argparse
 import importlib.metadata
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from grpc_tools import protoc
@@ -25,11 +27,11 @@ GENERATOR = (
 )
 
 
-def _protoc(*arguments: str) -> None:
+def _protoc(*arguments: str, more: Sequence[str] = ()) -> None:
     well_known = Path(protoc.__file__).parent / "_proto"
     google_apis = Path(str(importlib.metadata.distribution("googleapis-common-protos").locate_file("")))
     sources = [str(path.relative_to(ROOT)) for path in sorted((ROOT / PACKAGE).glob("*.proto"))]
-    command = ["protoc", f"-I{ROOT}", f"-I{well_known}", f"-I{google_apis}", *arguments, *sources]
+    command = ["protoc", f"-I{ROOT}", f"-I{well_known}", f"-I{google_apis}", *arguments, *sources, *more]
     if protoc.main(command) != 0:
         sys.exit("protoc failed")
 
@@ -52,11 +54,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
     parser.add_argument("--image", type=Path, metavar="FILE", help="write a descriptor image instead")
+    parser.add_argument("--with", action="append", default=[], dest="more", metavar="PROTO", help="also in the image")
     options = parser.parse_args()
     if (have := importlib.metadata.version("grpcio-tools")) != GENERATOR:
         sys.exit(f"grpcio-tools {GENERATOR} is pinned for generation, found {have}")
     if options.image:
-        _protoc("--include_imports", "--include_source_info", f"--descriptor_set_out={options.image}")
+        _protoc(
+            "--include_imports", "--include_source_info", f"--descriptor_set_out={options.image}", more=options.more
+        )
         return 0
     with tempfile.TemporaryDirectory() as folder:
         files = _generate(Path(folder))
