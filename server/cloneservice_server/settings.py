@@ -42,8 +42,13 @@ class Settings:
 
     listen: str = _setting("127.0.0.1:50051", "host:port to serve on; port 0 takes a free one", metavar="HOST:PORT")
     """host:port to serve on; port 0 takes a free one. Not encrypted: beyond loopback it wants a mesh or proxy."""
-    ledger: str = _setting(
-        "", f"sqlite:///PATH or postgresql://... (default {LEDGER}; in memory with --stripe fake)", metavar="URL"
+    ledger: str = field(
+        default="",
+        repr=False,  # the URL may hold the database's password
+        metadata={
+            "help": f"sqlite:///PATH or postgresql://... (default {LEDGER}; in memory with --stripe fake)",
+            "metavar": "URL",
+        },
     )
     """URL of the ledger. A file by default; in memory with `--stripe fake`, whose world ends with the process too."""
     stripe: str = _setting(
