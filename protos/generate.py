@@ -1,6 +1,6 @@
 """Generate the Python code of the contract, or check that what is committed is what the contract gives.
 
-    python protos/generate.py            # write client/cloneservice/v1 and client/cloneservice/service_config.json
+    python protos/generate.py            # write client/cloneservice/{v1,service_config.json} and Envoy's descriptors
     python protos/generate.py --check    # exit 1 and name each file that differs
     python protos/generate.py --image F  # write a descriptor image for `buf lint` and `buf breaking`, offline
     python protos/generate.py --image F --with google/rpc/error_details.proto  # for `buf generate`, with more files
@@ -20,11 +20,17 @@ from pathlib import Path
 from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent
-TARGET = ROOT.parent / "client"
+TARGET = ROOT.parent
 PACKAGE = Path("cloneservice/v1")
 GENERATOR = (
     "1.76.0"  # gencode runs on newer runtimes only: pinned one protobuf major behind (pyproject.toml, group gen)
 )
+
+
+DESCRIPTORS = Path("deploy/envoy/cloneservice.binpb")
+"""For Envoy's transcoder between JSON and gRPC."""
+ERROR_DETAILS = ("google/rpc/status.proto", "google/rpc/error_details.proto")
+"""Without them among the descriptors Envoy answers an error with an empty body."""
 
 
 def _protoc(*arguments: str, more: Sequence[str] = ()) -> None:
@@ -43,9 +49,13 @@ def _generate(out: Path) -> dict[Path, bytes]:
     for stem in ("types", "errors"):  # no service in them
         for generated in (out / PACKAGE).glob(f"{stem}_pb2_grpc.py*"):
             generated.unlink()
-    files = {path.relative_to(out): path.read_bytes() for path in sorted((out / PACKAGE).glob("*_pb2*"))}
+    client = Path("client")
+    files = {client / path.relative_to(out): path.read_bytes() for path in sorted((out / PACKAGE).glob("*_pb2*"))}
     # One retry policy for all languages; shipped in the Python client as package data.
-    files[Path("cloneservice/service_config.json")] = (ROOT / "service_config.json").read_bytes()
+    files[client / "cloneservice/service_config.json"] = (ROOT / "service_config.json").read_bytes()
+    descriptors = out / DESCRIPTORS.name
+    _protoc("--include_imports", f"--descriptor_set_out={descriptors}", more=ERROR_DETAILS)
+    files[DESCRIPTORS] = descriptors.read_bytes()
     return files
 
 
@@ -69,14 +79,12 @@ def main() -> int:
         path for path, text in files.items() if not (TARGET / path).is_file() or (TARGET / path).read_bytes() != text
     ]
     if options.check:
-        print(
-            "\n".join(f"differs from the contract: client/{path}" for path in differing) or "generated code is current"
-        )
+        print("\n".join(f"differs from the contract: {path}" for path in differing) or "generated code is current")
         return 1 if differing else 0
     for path in differing:
         (TARGET / path).parent.mkdir(parents=True, exist_ok=True)
         (TARGET / path).write_bytes(files[path])
-        print(f"wrote client/{path}")
+        print(f"wrote {path}")
     return 0
 
 

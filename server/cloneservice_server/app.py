@@ -30,6 +30,7 @@ _MESSAGE_BYTES = 4 * 1024 * 1024
 _GRACE_OF_CALLS = 0.75
 """Share of the grace for calls to end by themselves; the rest is for the step a late one is in before it is parked."""
 _METADATA_BYTES = 16 * 1024
+_PENDING_MAX = 20_000
 _HEALTH_NAMES = ("", SERVICE)
 
 
@@ -154,6 +155,10 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", _MESSAGE_BYTES),
         ("grpc.max_send_message_length", _MESSAGE_BYTES),
         ("grpc.max_metadata_size", _METADATA_BYTES),
+        # gRPC's core ends calls that it has not handed over yet as CANCELLED, at random above 1,000. Callers shall hear
+        # SERVICE_OVERLOADED instead, which says that nothing was done.
+        ("grpc.server.max_pending_requests", _PENDING_MAX),
+        ("grpc.server.max_pending_requests_hard_limit", _PENDING_MAX),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
