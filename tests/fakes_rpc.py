@@ -12,6 +12,7 @@ from typing import Any
 import grpc.aio
 from cloneservice.v1.clone_service_pb2_grpc import CloneServiceStub, add_CloneServiceServicer_to_server
 from cloneservice_server.domain import errors, results, values
+from cloneservice_server.domain.callers import ANYBODY, Caller
 from cloneservice_server.domain.commands import Command
 from cloneservice_server.ports import ChargeFilter, CloneFilter, Page, RequestRow
 from cloneservice_server.rpc.interceptors.wrap import GuardInterceptor
@@ -97,7 +98,13 @@ class FakeEngine:
     """One request_id for each call, for tests that wait until it is in flight."""
 
     async def submit(
-        self, request_id: str, request_hash: str, command: Command, *, deadline_s: float | None = None, caller: str = ""
+        self,
+        request_id: str,
+        request_hash: str,
+        command: Command,
+        *,
+        deadline_s: float | None = None,
+        caller: Caller = ANYBODY,
     ) -> FakeAnswer:
         self.submitted.append(Submitted(request_id, request_hash, command, deadline_s))
         self.arrivals.put_nowait(request_id)

@@ -16,6 +16,8 @@ from cloneservice._calls.call import new_request_id
 from cloneservice._channel import Tls
 from cloneservice._errors import (
     AuthenticationRequired,
+    CallerNotPermitted,
+    CallerUnauthenticated,
     CapabilityMissing,
     CardDeclined,
     CloneNotUsable,
@@ -34,6 +36,7 @@ from cloneservice._errors import (
     RequestInProgress,
     ResourceNotFound,
     ServiceOverloaded,
+    ServiceStopping,
     StripeMisconfigured,
     StripeRateLimited,
     StripeUnreachable,
@@ -96,6 +99,8 @@ __all__ = [
     "BatchPair",
     "BatchResult",
     "BatchState",
+    "CallerNotPermitted",
+    "CallerUnauthenticated",
     "CapabilityMissing",
     "CaptureMethod",
     "CardDeclined",
@@ -147,6 +152,7 @@ __all__ = [
     "RetryPolicy",
     "SaveResult",
     "ServiceOverloaded",
+    "ServiceStopping",
     "SetupResult",
     "StripeMisconfigured",
     "StripeRateLimited",

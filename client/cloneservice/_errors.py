@@ -18,8 +18,11 @@
     ├── OutcomeUnknown                Stripe's answer was lost; go on with the same request_id
     ├── StripeMisconfigured           Stripe refused the service's key or parameters
     ├── ServiceOverloaded             more than the service takes on at once
+    ├── ServiceStopping               the server is going away; another one takes the call
     ├── DeadlineTooShort              too little time left for the next step, which was not started
     ├── LedgerUnavailable             the service cannot write its ledger; nothing new was started
+    ├── CallerUnauthenticated         the service does not know who calls, or the credential is wrong
+    ├── CallerNotPermitted            the service's policy does not allow this caller this call
     ├── WebhookSignatureInvalid       not Stripe's signature
     ├── InternalError                 a fault of the service; .error_id finds it in its logs
     └── TransportError                a status without a reason of the service: network, proxy, deadline, no such RPC
@@ -245,6 +248,12 @@ class ServiceOverloaded(CloneServiceError):
     resumable = True
 
 
+class ServiceStopping(CloneServiceError):
+    """The server was going away and did nothing; the same request_id goes to another one."""
+
+    resumable = True
+
+
 class DeadlineTooShort(CloneServiceError):
     """Too little time was left to start the next Stripe call safely."""
 
@@ -255,6 +264,14 @@ class LedgerUnavailable(CloneServiceError):
     """The service cannot write its ledger (database down, disk full); nothing new was started."""
 
     resumable = True
+
+
+class CallerUnauthenticated(CloneServiceError):
+    """The service does not know who calls, or the token or certificate is wrong; nothing was done."""
+
+
+class CallerNotPermitted(CloneServiceError):
+    """The service's policy does not allow this caller this RPC, account or amount; nothing was done."""
 
 
 class WebhookSignatureInvalid(CloneServiceError):
@@ -312,10 +329,13 @@ ERROR_CLASSES: Mapping[str, type[CloneServiceError]] = MappingProxyType(
         "STRIPE_MISCONFIGURED": StripeMisconfigured,
         "SERVICE_OVERLOADED": ServiceOverloaded,
         "INVALID_REQUEST": InvalidRequest,
+        "SERVICE_STOPPING": ServiceStopping,
         "DEADLINE_TOO_SHORT": DeadlineTooShort,
         "WEBHOOK_SIGNATURE_INVALID": WebhookSignatureInvalid,
         "INTERNAL": InternalError,
         "LEDGER_UNAVAILABLE": LedgerUnavailable,
+        "CALLER_UNAUTHENTICATED": CallerUnauthenticated,
+        "CALLER_NOT_PERMITTED": CallerNotPermitted,
     }
 )
 """Class of each reason of the contract (`ErrorReason` without its prefix)."""

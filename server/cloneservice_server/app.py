@@ -5,37 +5,45 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
 from cloneservice.v1.clone_service_pb2_grpc import add_CloneServiceServicer_to_server
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from cloneservice_server.access.watched import Watched
+from cloneservice_server.listeners import PortTaken, bind, open_access, options
+from cloneservice_server.observability.gateway import WatchedGateway
+from cloneservice_server.observability.telemetry import Telemetry, open_telemetry
 from cloneservice_server.ports import Clock, Ledger, StripeGateway
 from cloneservice_server.ports_observer import EngineObserver
+from cloneservice_server.readiness import PROBE_S, Readiness
+from cloneservice_server.rpc.interceptors.access import Access, access_interceptor
 from cloneservice_server.rpc.interceptors.errors import errors_interceptor
-from cloneservice_server.rpc.interceptors.limits import limits_interceptor
+from cloneservice_server.rpc.interceptors.limits import Gate, limits_interceptor
 from cloneservice_server.rpc.interceptors.logging import logging_interceptor
+from cloneservice_server.rpc.interceptors.rates import Rates, rates_interceptor
 from cloneservice_server.rpc.interceptors.wrap import SERVICE
 from cloneservice_server.rpc.paging import PageTokens
 from cloneservice_server.rpc.planned import complete
 from cloneservice_server.rpc.servicer import CloneServicer
-from cloneservice_server.settings import Address, Settings
+from cloneservice_server.settings import Address, Settings, parse_address
 from cloneservice_server.workflows.engine import Engine, EngineSettings
 from cloneservice_server.workflows.queries import Queries
 
+if TYPE_CHECKING:
+    from cloneservice_server.observability.admin import AdminServer
+
+__all__ = ["App", "PortTaken", "build_app"]
+
 _log = logging.getLogger("cloneservice.app")
 
-_MESSAGE_BYTES = 4 * 1024 * 1024
 _GRACE_OF_CALLS = 0.75
 """Share of the grace for calls to end by themselves; the rest is for the step a late one is in before it is parked."""
-_METADATA_BYTES = 16 * 1024
-_PENDING_MAX = 20_000
+_GRACE_OF_CONNECTIONS_S = 1.0
+"""For streams that are left, and for what came in the instant that the gate closed."""
 _HEALTH_NAMES = ("", SERVICE)
-
-
-class PortTaken(Exception):  # noqa: N818 - reads as what happened
-    """The address cannot be listened on."""
 
 
 def build_app(
@@ -46,15 +54,34 @@ def build_app(
     clock: Clock,
     observer: EngineObserver | None = None,
 ) -> App:
-    """A server that is put together but not started. It will open and close `ledger`, and close `gateway`."""
+    """A server that is put together but not started. It will open and close `ledger`, and close `gateway`.
+
+    Raises SettingsError when a file that `settings` name cannot be used.
+    """
     limits = EngineSettings(
         livemode=settings.livemode,
         lease_s=settings.lease_s,
         follow_s=settings.lease_s * 1.5,
         retention_s=settings.request_retention_days * 86_400.0,
     )
-    engine = Engine(ledger=ledger, gateway=gateway, clock=clock, settings=limits, observer=observer)
-    return App(settings, gateway, ledger, clock, engine, Queries(ledger, gateway, clock))
+    telemetry = open_telemetry(settings)
+    readiness = Readiness(ledger, gateway, clock)
+    watched = WatchedGateway(gateway, readiness, clock.monotonic_s, telemetry.stripe_report)
+    engine = Engine(
+        ledger=ledger, gateway=watched, clock=clock, settings=limits, observer=observer or telemetry.observer
+    )
+    return App(
+        settings,
+        gateway,
+        ledger,
+        clock,
+        engine,
+        Queries(ledger, watched, clock),
+        open_access(settings, ledger),
+        readiness,
+        telemetry,
+        Gate(settings.max_concurrent_rpcs),
+    )
 
 
 @dataclass(slots=True, eq=False)
@@ -67,10 +94,19 @@ class App:
     clock: Clock
     engine: Engine
     queries: Queries
+    access: Access
+    readiness: Readiness
+    telemetry: Telemetry
+    gate: Gate
     port: int = 0
     """The port listened on, once started."""
+    admin: AdminServer | None = None
+    """The admin port, once started, if there is one."""
     _server: grpc.aio.Server | None = None
+    _files: dict[str, Watched[Any]] = field(default_factory=dict)
     _health: health.aio.HealthServicer = field(default_factory=health.aio.HealthServicer)
+    _watch: asyncio.Task[None] | None = None
+    _stopping: bool = False
     _stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -81,13 +117,15 @@ class App:
     async def start(self) -> None:
         """Listen, open the ledger, take up unfinished requests, then serve and report SERVING.
 
-        Raises PortTaken, LedgerUnavailable, or ValueError when the ledger belongs to the other mode. The port comes
-        first: a second server started by mistake must not touch the ledger.
+        Raises PortTaken, SettingsError (certificates), LedgerUnavailable, or ValueError when the ledger belongs to the
+        other mode. The port comes first: a second server started by mistake must not touch the ledger.
         """
         await self._report(serving=False)
         server = self._build_server()
-        self.port = _bind(server, self.settings.address)
         try:
+            self._files = self.access.files()
+            self.port = bind(server, self.settings, self._files)
+            await self._start_admin()
             await self.ledger.open()
             await self.ledger.bind(self.settings.key_fingerprint, livemode=self.settings.livemode)
         except BaseException:
@@ -98,20 +136,27 @@ class App:
         await self.engine.start()
         await server.start()
         await self._report(serving=True)
+        self._watch = asyncio.create_task(self._follow_readiness(), name="readiness")
 
     async def stop(self, grace_s: float | None = None) -> None:
         """NOT_SERVING first, so that load balancers turn away; then no new calls, and `grace_s` for those in flight.
 
-        What is not finished by then is left to the next process: the ledger knows how far it came.
+        For `drain_delay_s` after NOT_SERVING calls are still taken, and afterwards refused as SERVICE_STOPPING, which
+        callers and proxies try elsewhere. What is not finished in the end is left to the next process: the ledger
+        knows how far it came. With a `grace_s` of 0 there is no delay either.
         """
         if self._server is None:
             return
         server, self._server = self._server, None
         grace_s = self.settings.shutdown_grace_s if grace_s is None else grace_s
-        _log.info("stopping", extra={"fields": {"grace_s": grace_s}})
+        _log.info("stopping", extra={"fields": {"grace_s": grace_s, "drain_delay_s": self.settings.drain_delay_s}})
+        self._stopping = True
         await self._report(serving=False)
+        if self.settings.drain_delay_s and grace_s:
+            await self.clock.sleep(self.settings.drain_delay_s)
         ends_s = self.clock.monotonic_s() + grace_s
-        await server.stop(grace_s * _GRACE_OF_CALLS)
+        await self.gate.close(grace_s * _GRACE_OF_CALLS)
+        await server.stop(min(grace_s, _GRACE_OF_CONNECTIONS_S))
         await self.engine.drain(max(0.0, ends_s - self.clock.monotonic_s()))
         await self._close()
         _log.info("stopped")
@@ -122,14 +167,17 @@ class App:
         await self._stopped.wait()
 
     def _build_server(self) -> grpc.aio.Server:
-        settings = self.settings
+        settings, monotonic_s = self.settings, self.clock.monotonic_s
         server = grpc.aio.server(
             interceptors=(
                 errors_interceptor(),
-                logging_interceptor(self.clock.monotonic_s),
-                limits_interceptor(settings.max_concurrent_rpcs),
+                *self.telemetry.interceptors(self.clock),
+                logging_interceptor(monotonic_s),
+                limits_interceptor(self.gate),
+                access_interceptor(self.access),
+                rates_interceptor(Rates(settings.caller_rps_max, monotonic_s)),
             ),
-            options=_options(settings),
+            options=options(settings),
         )
         tokens = PageTokens(settings.page_token_secret)
         servicer = CloneServicer(self.engine, self.queries, tokens, deadline_s_max=settings.max_deadline_s)
@@ -139,47 +187,50 @@ class App:
             _add_reflection(server)
         return server
 
+    async def _start_admin(self) -> None:
+        if not self.settings.admin_listen or self.telemetry.metrics is None:
+            return
+        from cloneservice_server.observability.admin import AdminServer  # noqa: PLC0415 - not paid for when it is off
+
+        address = parse_address(self.settings.admin_listen)
+        self.admin = AdminServer(self.telemetry.metrics.registry, self._state, self._refresh_metrics)
+        try:
+            await self.admin.start(address)
+        except OSError as wrong:
+            raise PortTaken(f"cannot listen on {address} (--admin-listen): {wrong.strerror}") from wrong
+
+    def _state(self) -> dict[str, bool]:
+        return {
+            "serving": self._server is not None and not self._stopping,
+            "ledger": self.readiness.ledger,
+            "stripe_key": self.readiness.stripe_key,
+        }
+
+    def _refresh_metrics(self) -> None:
+        self.telemetry.refresh(self.engine, self.gate, self.readiness, self._files)
+
+    async def _follow_readiness(self) -> None:
+        serving = True
+        while not self._stopping:
+            await self.readiness.changed_within(PROBE_S)
+            await self.readiness.probe()
+            if self.readiness.ready != serving and not self._stopping:
+                serving = self.readiness.ready
+                await self._report(serving=serving)
+
     async def _report(self, *, serving: bool) -> None:
         states = health_pb2.HealthCheckResponse
         for name in _HEALTH_NAMES:
             await self._health.set(name, states.SERVING if serving else states.NOT_SERVING)
 
     async def _close(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        if self.admin is not None:
+            await self.admin.aclose()
         await self.ledger.aclose()
         await self.gateway.aclose()
-
-
-def _options(settings: Settings) -> list[tuple[str, int]]:
-    options = [
-        ("grpc.so_reuseport", 0),  # a taken port must be an error, not half of the traffic
-        ("grpc.max_receive_message_length", _MESSAGE_BYTES),
-        ("grpc.max_send_message_length", _MESSAGE_BYTES),
-        ("grpc.max_metadata_size", _METADATA_BYTES),
-        # gRPC's core ends calls that it has not handed over yet as CANCELLED, at random above 1,000. Callers shall hear
-        # SERVICE_OVERLOADED instead, which says that nothing was done.
-        ("grpc.server.max_pending_requests", _PENDING_MAX),
-        ("grpc.server.max_pending_requests_hard_limit", _PENDING_MAX),
-        ("grpc.keepalive_time_ms", 60_000),
-        ("grpc.keepalive_timeout_ms", 20_000),
-        ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
-        ("grpc.keepalive_permit_without_calls", 1),
-    ]
-    if settings.max_connection_age_s:
-        options.append(("grpc.max_connection_age_ms", settings.max_connection_age_s * 1000))
-        options.append(("grpc.max_connection_age_grace_ms", settings.max_deadline_s * 1000))
-    return options
-
-
-def _bind(server: grpc.aio.Server, address: Address) -> int:
-    try:
-        port: int = server.add_insecure_port(str(address))
-    except RuntimeError as wrong:
-        raise PortTaken(
-            f"cannot listen on {address}: the port is taken or the address is not this machine's"
-        ) from wrong
-    if port == 0:
-        raise PortTaken(f"cannot listen on {address}")
-    return port
 
 
 def _add_reflection(server: grpc.aio.Server) -> None:

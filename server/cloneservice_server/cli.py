@@ -1,4 +1,4 @@
-"""`cloneservice-server serve | dev | version | ledger ...`: one clear line for what goes wrong, never a traceback.
+"""`cloneservice-server serve | dev | check | token | version | ledger ...`: one line for what goes wrong, no traceback.
 
 Exit codes: 0 stopped in good order; 1 could not start or failed; 2 settings that cannot be used.
 """
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloneservice_server import log_lines
 from cloneservice_server.ledger_commands import add_ledger_commands
+from cloneservice_server.operator_commands import add_operator_commands
 from cloneservice_server.settings import LEDGER_OF_FAKE, Settings, SettingsError, load, secrets_in
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=_version)
     add_ledger_commands(commands)
+    add_operator_commands(commands)
     return parser
 
 
@@ -108,6 +110,9 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         flag, text = f"--{setting.name.replace('_', '-')}", setting.metadata["help"]
         if setting.type == "bool":
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+            continue
+        if setting.metadata.get("many"):
+            parser.add_argument(flag, action="append", metavar=_metavar(setting), help=text)
             continue
         default = f" (default {setting.default})" if setting.default != "" else ""
         parser.add_argument(flag, default=None, metavar=_metavar(setting), help=text + default)
@@ -255,6 +260,8 @@ def _announce(app: App, settings: Settings, shown: dict[str, Any], *, as_json: b
     """One line on standard output, for eyes or for a program that waits for it."""
     mode = "live" if settings.livemode else "test"
     facts = {"host": app.address.host, "port": app.port, "stripe": settings.stripe_url, "mode": mode}
+    if app.admin is not None:
+        facts["admin_port"] = app.admin.port
     if as_json:
         print(json.dumps({"target": str(app.address), **facts, **shown}), flush=True)
     else:
@@ -262,5 +269,5 @@ def _announce(app: App, settings: Settings, shown: dict[str, Any], *, as_json: b
         print(f"listening on {app.address} (Stripe: {details})", flush=True)
     log = logging.getLogger("cloneservice.app")
     log.info("listening", extra={"fields": facts})
-    if not app.address.is_loopback:
+    if not app.address.is_loopback and not settings.tls_cert_file:
         log.warning("the listener is not encrypted: let nobody but a proxy or mesh with TLS reach it")

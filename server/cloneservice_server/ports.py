@@ -345,6 +345,8 @@ class CloneFilter:
     platform_payment_method_id: str = ""
     connected_account_id: str = ""
     states: tuple[CloneState, ...] = ()
+    accounts: tuple[str, ...] | None = None
+    """Only rows of these accounts, whatever else is asked; None means any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +357,8 @@ class ChargeFilter:
     clone_id: str = ""
     connected_account_id: str = ""
     states: tuple[ChargeState, ...] = ()
+    accounts: tuple[str, ...] | None = None
+    """Only rows of these accounts, whatever else is asked; None means any."""
 
 
 class Ledger(Protocol):

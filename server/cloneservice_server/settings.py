@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cloneservice_server.access.identity import LOOPBACK
+from cloneservice_server.access.tls_files import TlsFiles
 from cloneservice_server.stripe_gateway.credentials import STRIPE_API, Credentials
 
 FAKE = "fake"
@@ -41,14 +43,31 @@ class Settings:
     """What a server is started with. Build it with `load`, which checks."""
 
     listen: str = _setting("127.0.0.1:50051", "host:port to serve on; port 0 takes a free one", metavar="HOST:PORT")
-    """host:port to serve on; port 0 takes a free one. Not encrypted: beyond loopback it wants a mesh or proxy."""
-    ledger: str = field(
-        default="",
-        repr=False,  # the URL may hold the database's password
-        metadata={
-            "help": f"sqlite:///PATH or postgresql://... (default {LEDGER}; in memory with --stripe fake)",
-            "metavar": "URL",
-        },
+    """host:port to serve on; port 0 takes a free one. Not encrypted without `tls_cert_file`."""
+    tls_cert_file: str = _setting("", "PEM certificates of the listener; read again when changed", metavar="FILE")
+    """Certificate chain of the listener, PEM. With it the listener speaks TLS 1.2 and 1.3 only."""
+    tls_key_file: str = _setting("", "PEM key of that certificate", metavar="FILE")
+    """Key of that certificate, PEM, not encrypted."""
+    tls_client_ca_file: str = _setting("", "PEM authorities of clients: turns on mutual TLS", metavar="FILE")
+    """Authorities that vouch for clients, PEM. With it, who shows no certificate of theirs gets no connection."""
+    trusted_proxy: str = _setting(
+        "",
+        "identity of a proxy whose x-forwarded-client-cert is believed (spiffe://... or dns:NAME), or `loopback`; "
+        "repeat it, or separate by commas",
+        metavar="IDENTITY",
+        many=True,
+    )
+    """Identities of proxies that are believed about who is behind them, comma-separated; `loopback` is a sidecar."""
+    token_file: str = _setting("", "hashed bearer tokens of callers, from `cloneservice-server token`", metavar="FILE")
+    """Hashed bearer tokens. With it, every caller must be identified by a token or a certificate."""
+    policy_file: str = _setting("", "YAML policy: who may call what; denies all that it does not allow", metavar="FILE")
+    """Policy of callers, RPCs, accounts and amounts; see docs/security.md. Read again when it changes."""
+    admin_listen: str = _setting(
+        "", "host:port of /metrics, /livez and /readyz over HTTP; off by default", metavar="HOST:PORT"
+    )
+    """Where operators look: Prometheus metrics and probes over HTTP. Not encrypted, so keep it off public networks."""
+    ledger: str = _setting(
+        "", f"sqlite:///PATH or postgresql://... (default {LEDGER}; in memory with --stripe fake)", metavar="URL"
     )
     """URL of the ledger. A file by default; in memory with `--stripe fake`, whose world ends with the process too."""
     stripe: str = _setting(
@@ -75,10 +94,14 @@ class Settings:
     """Requests to Stripe in flight at once; one more waits."""
     max_concurrent_rpcs: int = _setting(1000, "RPCs in flight; more get SERVICE_OVERLOADED", low=1, high=100_000)
     """RPCs in flight at once; one more is refused with SERVICE_OVERLOADED."""
+    caller_rps_max: int = _setting(0, "RPCs a second of one caller; 0 is no limit", low=0, high=100_000)
+    """RPCs per second of one caller; more get SERVICE_OVERLOADED. 0: no limit. The policy may say other for one."""
     max_deadline_s: int = _setting(60, "deadline of callers that set none, or a longer one", low=1, high=3600)
     """Longest wait of a caller in seconds, also for one that sets no deadline."""
     max_connection_age_s: int = _setting(1800, "age at which connections are renewed; 0 is never", low=0, high=86_400)
     """Seconds after which a connection is closed in good order, so that long-lived ones spread over new replicas."""
+    drain_delay_s: int = _setting(0, "seconds to go on serving after NOT_SERVING on SIGTERM", low=0, high=300)
+    """Seconds between saying NOT_SERVING and taking no more calls, so that load balancers have turned away by then."""
     shutdown_grace_s: int = _setting(20, "seconds that calls in flight get on SIGTERM", low=0, high=3600)
     """Seconds that calls in flight get to finish after SIGTERM."""
     reflection: bool = _setting(default=True, help_text="serve gRPC reflection")
@@ -114,6 +137,19 @@ class Settings:
         return parse_address(self.listen)
 
     @property
+    def tls_files(self) -> TlsFiles | None:
+        """The listener's certificate files, or None without TLS."""
+        if not self.tls_cert_file:
+            return None
+        client_ca = Path(self.tls_client_ca_file) if self.tls_client_ca_file else None
+        return TlsFiles(Path(self.tls_cert_file), Path(self.tls_key_file), client_ca)
+
+    @property
+    def trusted_proxies(self) -> frozenset[str]:
+        """`trusted_proxy` in its parts."""
+        return frozenset(filter(None, (part.strip() for part in self.trusted_proxy.split(","))))
+
+    @property
     def page_token_secret(self) -> bytes:
         """Key of the page tokens: the same on all replicas that share the Stripe key."""
         if self.page_token_key:
@@ -136,12 +172,12 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def parse_address(text: str) -> Address:
-    """`host:port` or `[v6]:port`. Raises ValueError saying what is expected."""
+def parse_address(text: str, flag: str = "--listen") -> Address:
+    """`host:port` or `[v6]:port`. Raises ValueError saying what `flag` expects."""
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not (colon and host and port.isascii() and port.isdigit() and int(port) <= 65_535):
-        raise ValueError(f"--listen must be host:port, such as 127.0.0.1:50051 or [::1]:0, not {text!r}")
+        raise ValueError(f"{flag} must be host:port, such as 127.0.0.1:50051 or [::1]:0, not {text!r}")
     return Address(host, int(port))
 
 
@@ -190,7 +226,7 @@ def _parsed(setting: dataclasses.Field[Any], value: Any) -> Any:
     choices = setting.metadata.get("choices")
     if choices and value not in choices:
         raise ValueError(f"must be one of {', '.join(choices)}")
-    return str(value)
+    return ",".join(value) if setting.metadata.get("many") and isinstance(value, list) else str(value)
 
 
 def _boolean(text: str) -> bool:
@@ -239,6 +275,12 @@ def _check(settings: Settings, problems: list[str]) -> None:
         parse_address(settings.listen)
     except ValueError as wrong:
         problems.append(str(wrong))
+    if settings.admin_listen:
+        try:
+            parse_address(settings.admin_listen, "--admin-listen")
+        except ValueError as wrong:
+            problems.append(str(wrong))
+    _check_tls(settings, problems)
     if not settings.ledger.startswith(("sqlite://", "postgresql://", "postgres://")):
         problems.append("--ledger must be sqlite:///PATH, sqlite://:memory: or postgresql://user@host/database")
     if settings.stripe not in ("", "live", "test", FAKE) and "://" not in settings.stripe:
@@ -251,6 +293,18 @@ def _check(settings: Settings, problems: list[str]) -> None:
         problems.append(
             "no Stripe key: set STRIPE_API_KEY or give --stripe-api-key-file FILE (or try it out with --stripe fake)"
         )
+
+
+def _check_tls(settings: Settings, problems: list[str]) -> None:
+    if bool(settings.tls_cert_file) != bool(settings.tls_key_file):
+        problems.append("--tls-cert-file and --tls-key-file go together")
+    if settings.tls_client_ca_file and not settings.tls_cert_file:
+        problems.append("--tls-client-ca-file needs --tls-cert-file and --tls-key-file")
+    problems.extend(
+        f"--trusted-proxy must be spiffe://..., dns:NAME or {LOOPBACK}, not {identity!r}"
+        for identity in sorted(settings.trusted_proxies)
+        if identity != LOOPBACK and not identity.startswith("dns:") and "://" not in identity
+    )
 
 
 def _check_fake(settings: Settings, problems: list[str]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import pytest
+from cloneservice._errors import from_rpc_error
 from cloneservice.v1 import clone_service_pb2 as pb
 from cloneservice.v1.clone_service_pb2_grpc import CloneServiceStub
 from cloneservice_server.app import App, PortTaken, build_app
@@ -125,24 +126,51 @@ async def test_a_call_in_flight_is_answered_before_the_server_stops() -> None:
         call = asyncio.ensure_future(CloneServiceStub(channel).ListPlatformPaymentMethods(request))
         await held.arrived.wait()
         stopping = asyncio.ensure_future(app.stop(30))
-        while await reachable(app):  # noqa: ASYNC110 - the kernel tells nobody that a listener closed
-            await asyncio.sleep(0)
+        late = await refusal(channel)
         held.release.set()
         answer = await call
         await stopping
 
-    assert answer == pb.ListPlatformPaymentMethodsResponse()
+    assert (answer, late) == (
+        pb.ListPlatformPaymentMethodsResponse(),
+        (grpc.StatusCode.UNAVAILABLE, "SERVICE_STOPPING"),
+    )
 
 
-async def reachable(app: App) -> bool:
-    """Whether a new connection is taken."""
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", app.port)
-    except OSError:
-        return False
-    writer.close()
-    await asyncio.wait([asyncio.ensure_future(writer.wait_closed())])
-    return True
+async def refusal(channel: Any) -> Any:
+    """Code and reason of the first call that is not served any more."""
+    while True:
+        try:
+            await CloneServiceStub(channel).ListClones(pb.ListClonesRequest())
+        except grpc.aio.AioRpcError as error:
+            return error.code(), from_rpc_error(error).reason
+
+
+async def test_calls_are_still_served_between_not_serving_and_the_end() -> None:
+    app = app_with(drain_delay_s=7)
+    app.clock = HeldClock()
+    await app.start()
+    async with grpc.aio.insecure_channel(str(app.address)) as channel:
+        stopping = asyncio.ensure_future(app.stop(5))
+        await app.clock.asleep.wait()
+        states = [await health(channel)]
+        await CloneServiceStub(channel).ListClones(pb.ListClonesRequest())
+        app.clock.wake.set()
+        await stopping
+
+    assert (states, app.clock.slept) == ([NOT_SERVING], [7])
+
+
+class HeldClock(SystemClock):
+    """Sleeps until the test wakes it."""
+
+    def __init__(self) -> None:
+        self.asleep, self.wake, self.slept = asyncio.Event(), asyncio.Event(), [0.0][:0]
+
+    async def sleep(self, delay_s: float) -> None:
+        self.slept.append(delay_s)
+        self.asleep.set()
+        await self.wake.wait()
 
 
 async def services_by_reflection(channel: Any) -> Any:

@@ -15,7 +15,7 @@ from cloneservice_server.domain import errors, results
 from cloneservice_server.log_lines import JsonLines, TextLines
 from cloneservice_server.ports import LedgerUnavailable
 from cloneservice_server.rpc.interceptors.errors import errors_interceptor
-from cloneservice_server.rpc.interceptors.limits import limits_interceptor
+from cloneservice_server.rpc.interceptors.limits import Gate, limits_interceptor
 from cloneservice_server.rpc.interceptors.logging import logging_interceptor
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
@@ -184,7 +184,7 @@ async def test_a_planned_rpc_is_logged_with_its_code(caplog: pytest.LogCaptureFi
 async def test_one_call_too_many_is_refused_and_the_place_is_free_again_afterwards() -> None:
     engine = FakeEngine(FakeAnswer(results.ChargeMade(CHARGE)), hold=asyncio.Event())
 
-    async with served(engine, None, errors_interceptor(), limits_interceptor(2)) as stub:
+    async with served(engine, None, errors_interceptor(), limits_interceptor(Gate(2))) as stub:
         held = [asyncio.ensure_future(stub.CreateCharge(CREATE_CHARGE)) for _ in range(2)]
         for _ in held:
             await engine.arrivals.get()
@@ -204,7 +204,7 @@ async def test_one_call_too_many_is_refused_and_the_place_is_free_again_afterwar
 async def test_failed_calls_free_their_place_too() -> None:
     engine = FakeEngine(crash=RuntimeError("x"))
 
-    async with served(engine, None, errors_interceptor(), limits_interceptor(1)) as stub:
+    async with served(engine, None, errors_interceptor(), limits_interceptor(Gate(1))) as stub:
         reasons = [(await status_and_info(stub.CreateCharge(CREATE_CHARGE)))[1].reason for _ in range(3)]
 
     assert reasons == ["INTERNAL"] * 3

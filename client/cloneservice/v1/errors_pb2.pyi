@@ -68,6 +68,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A fault of this service. metadata: error_id (look it up in the logs). INTERNAL."""
     ERROR_REASON_LEDGER_UNAVAILABLE: _ErrorReason.ValueType  # 21
     """The ledger cannot be written (database down, disk full); nothing new was started. UNAVAILABLE + RetryInfo."""
+    ERROR_REASON_CALLER_UNAUTHENTICATED: _ErrorReason.ValueType  # 22
+    """The caller shows no identity that this service knows, or a wrong credential. UNAUTHENTICATED."""
+    ERROR_REASON_CALLER_NOT_PERMITTED: _ErrorReason.ValueType  # 23
+    """The policy does not allow this caller this RPC, account or amount; nothing was looked up. metadata: rpc, denied. PERMISSION_DENIED."""
+    ERROR_REASON_SERVICE_STOPPING: _ErrorReason.ValueType  # 24
+    """This server is going away and did nothing; the same call goes to another one. UNAVAILABLE + RetryInfo."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Values of google.rpc.ErrorInfo.reason for the domain "cloneservice"."""
@@ -116,6 +122,12 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 20
 """A fault of this service. metadata: error_id (look it up in the logs). INTERNAL."""
 ERROR_REASON_LEDGER_UNAVAILABLE: ErrorReason.ValueType  # 21
 """The ledger cannot be written (database down, disk full); nothing new was started. UNAVAILABLE + RetryInfo."""
+ERROR_REASON_CALLER_UNAUTHENTICATED: ErrorReason.ValueType  # 22
+"""The caller shows no identity that this service knows, or a wrong credential. UNAUTHENTICATED."""
+ERROR_REASON_CALLER_NOT_PERMITTED: ErrorReason.ValueType  # 23
+"""The policy does not allow this caller this RPC, account or amount; nothing was looked up. metadata: rpc, denied. PERMISSION_DENIED."""
+ERROR_REASON_SERVICE_STOPPING: ErrorReason.ValueType  # 24
+"""This server is going away and did nothing; the same call goes to another one. UNAVAILABLE + RetryInfo."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final

@@ -1,6 +1,8 @@
 """Every way a request can fail, in the service's own words.
 
     DomainError
+    ├── CallerUnauthenticated      nobody we know calls
+    ├── CallerNotPermitted         the policy does not allow this caller this call
     ├── InvalidRequest             a field is missing or malformed
     ├── RequestIdReused            the request_id stands for other parameters
     ├── RequestInProgress          the same request, or the same Stripe object, is being worked on elsewhere
@@ -19,6 +21,7 @@
     ├── StripeMisconfigured        Stripe refused our key or a parameter only we wrote
     ├── LedgerDown                 our ledger cannot be written
     ├── ServiceOverloaded          our own limit
+    ├── ServiceStopping            this server takes no more calls; another one does
     ├── DeadlineTooShort           too little time for the next step; it was not started
     ├── WebhookSignatureInvalid    not Stripe's signature
     └── InternalError              a fault of this service
@@ -66,6 +69,20 @@ class DomainError(Exception):
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.message}"
+
+
+class CallerUnauthenticated(DomainError):
+    """The caller shows no identity that this server knows, or a credential that is wrong. Nothing was looked up."""
+
+    reason = "CALLER_UNAUTHENTICATED"
+    final = False
+
+
+class CallerNotPermitted(DomainError):
+    """The policy does not allow this caller this call. Decided from the request alone: nothing was looked up."""
+
+    reason = "CALLER_NOT_PERMITTED"
+    final = False
 
 
 class InvalidRequest(DomainError):
@@ -185,6 +202,13 @@ class ServiceOverloaded(DomainError):
     """More than this service takes on at once; nothing was done."""
 
     reason = "SERVICE_OVERLOADED"
+    final = False
+
+
+class ServiceStopping(DomainError):
+    """This server is going away; nothing was done."""
+
+    reason = "SERVICE_STOPPING"
     final = False
 
 

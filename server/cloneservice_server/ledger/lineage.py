@@ -159,7 +159,7 @@ def list_clones(where: CloneFilter, page: Page) -> Part:
         "connected_account_id": where.connected_account_id,
     }
     states = tuple(state.value for state in where.states or (state for state in CloneState if state != "erased"))
-    return _newest("clone", columns, () if len(states) == len(CloneState) else states, page)
+    return _newest("clone", columns, () if len(states) == len(CloneState) else states, page, where.accounts)
 
 
 def list_charges(where: ChargeFilter, page: Page) -> Part:
@@ -169,10 +169,12 @@ def list_charges(where: ChargeFilter, page: Page) -> Part:
         "clone_id": where.clone_id,
         "connected_account_id": where.connected_account_id,
     }
-    return _newest("charge", columns, tuple(state.value for state in where.states), page)
+    return _newest("charge", columns, tuple(state.value for state in where.states), page, where.accounts)
 
 
-def _newest(table: str, columns: dict[str, str], states: tuple[str, ...], page: Page) -> Part:
+def _newest(
+    table: str, columns: dict[str, str], states: tuple[str, ...], page: Page, accounts: tuple[str, ...] | None
+) -> Part:
     args: list[Any] = []
 
     def arg(value: object) -> str:
@@ -182,6 +184,8 @@ def _newest(table: str, columns: dict[str, str], states: tuple[str, ...], page: 
     conditions = [f"{name} = {arg(value)}" for name, value in columns.items() if value]
     if states:
         conditions.append(f"state IN ({', '.join(arg(state) for state in states)})")
+    if accounts is not None:
+        conditions.append(f"connected_account_id IN ({', '.join(map(arg, accounts))})" if accounts else "false")
     if page.before_us or page.before_id:
         conditions.append(f"(create_time_us, {table}_id) < ({arg(page.before_us)}, {arg(page.before_id)})")
     sql = (

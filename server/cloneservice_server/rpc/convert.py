@@ -11,6 +11,7 @@ from cloneservice.v1 import clone_service_pb2 as pb
 from cloneservice.v1 import types_pb2
 
 from cloneservice_server.domain import codec, commands, errors, results, values
+from cloneservice_server.domain.callers import ANYBODY, Caller
 from cloneservice_server.ports import ChargeFilter, CloneFilter, RequestRow
 from cloneservice_server.rpc import messages, status
 
@@ -106,24 +107,30 @@ def money(amount: types_pb2.Money) -> values.Money:
     return values.Money(amount.minor_units, amount.currency_code.upper())
 
 
-def clone_filter(request: pb.ListClonesRequest) -> CloneFilter:
-    """Filter of ListClones; the order and repetition of states do not matter."""
+def clone_filter(request: pb.ListClonesRequest, caller: Caller = ANYBODY) -> CloneFilter:
+    """Filter of ListClones, within what the caller sees; the order and repetition of states do not matter."""
     return CloneFilter(
         platform_customer_id=request.platform_customer_id,
         platform_payment_method_id=request.platform_payment_method_id,
         connected_account_id=request.connected_account_id,
         states=tuple(messages.CLONE_STATES_ASKED[number] for number in sorted(set(request.states))),
+        accounts=_accounts(caller),
     )
 
 
-def charge_filter(request: pb.ListChargesRequest) -> ChargeFilter:
-    """Filter of ListCharges; the order and repetition of states do not matter."""
+def charge_filter(request: pb.ListChargesRequest, caller: Caller = ANYBODY) -> ChargeFilter:
+    """Filter of ListCharges, within what the caller sees; the order and repetition of states do not matter."""
     return ChargeFilter(
         platform_customer_id=request.platform_customer_id,
         clone_id=request.clone_id,
         connected_account_id=request.connected_account_id,
         states=tuple(messages.CHARGE_STATES_ASKED[number] for number in sorted(set(request.states))),
+        accounts=_accounts(caller),
     )
+
+
+def _accounts(caller: Caller) -> tuple[str, ...] | None:
+    return None if caller.accounts is None else tuple(sorted(caller.accounts))
 
 
 # ------------------------------------------------------------------------------------------------ results to responses

@@ -12,9 +12,11 @@ from cloneservice.v1 import clone_service_pb2 as pb
 from google.protobuf.message import Message
 
 from cloneservice_server.domain import commands, results, values
+from cloneservice_server.domain.callers import ANYBODY, Caller
 from cloneservice_server.domain.errors import DomainError, RequestInProgress
 from cloneservice_server.ports import ChargeFilter, CloneFilter, Page, RequestRow
 from cloneservice_server.rpc import convert, messages, validate
+from cloneservice_server.rpc.caller import CALLER
 from cloneservice_server.rpc.paging import PageTokens, page_size
 
 NO_DEADLINE_S = 1e9
@@ -56,7 +58,7 @@ class Engine(Protocol):
         command: commands.Command,
         *,
         deadline_s: float | None = None,
-        caller: str = "",
+        caller: Caller = ANYBODY,
     ) -> Answer:
         """Carry out, join or replay a request; may be cancelled at any time."""
         ...
@@ -144,7 +146,7 @@ class CloneServicer:
     async def ListClones(self, request: pb.ListClonesRequest, _: Context) -> pb.ListClonesResponse:
         """Lists clones, newest first."""
         validate.check(request)
-        where, size = convert.clone_filter(request), page_size(request.page_size)
+        where, size = convert.clone_filter(request, CALLER.get()), page_size(request.page_size)
         before_us, before_id = self._tokens.read("ListClones", where, request.page_token)
         rows = await self._queries.list_clones(where, Page(size + 1, before_us, before_id))
         token = ""
@@ -155,7 +157,7 @@ class CloneServicer:
     async def ListCharges(self, request: pb.ListChargesRequest, _: Context) -> pb.ListChargesResponse:
         """Lists charges, newest first."""
         validate.check(request)
-        where, size = convert.charge_filter(request), page_size(request.page_size)
+        where, size = convert.charge_filter(request, CALLER.get()), page_size(request.page_size)
         before_us, before_id = self._tokens.read("ListCharges", where, request.page_token)
         rows = await self._queries.list_charges(where, Page(size + 1, before_us, before_id))
         token = ""
@@ -178,7 +180,9 @@ class CloneServicer:
     async def LookupRequest(self, request: pb.LookupRequestRequest, _: Context) -> pb.LookupRequestResponse:
         """Tells what became of a request_id."""
         validate.check(request)
-        return convert.looked_up(await self._queries.lookup(request.request_id.lower()))
+        row = await self._queries.lookup(request.request_id.lower())
+        # To anybody but its caller a request was never seen: who knows a request_id learns nothing by it.
+        return convert.looked_up(row if row is not None and CALLER.get().owns(row.caller) else None)
 
     async def _submit(
         self, request: Asked, to_command: Callable[[Asked], commands.Command], made: type[Made], context: Context
@@ -190,7 +194,11 @@ class CloneServicer:
         try:
             async with asyncio.timeout(self._deadline_s_max):
                 answer = await self._engine.submit(
-                    request_id, convert.request_hash(command), command, deadline_s=self._deadline_s(context)
+                    request_id,
+                    convert.request_hash(command),
+                    command,
+                    deadline_s=self._deadline_s(context),
+                    caller=CALLER.get(),
                 )
         except TimeoutError as late:
             raise RequestInProgress(

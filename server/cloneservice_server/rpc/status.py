@@ -143,6 +143,8 @@ class Row:
 
 
 TABLE: dict[str, Row] = {
+    "CALLER_UNAUTHENTICATED": Row(grpc.StatusCode.UNAUTHENTICATED),
+    "CALLER_NOT_PERMITTED": Row(grpc.StatusCode.PERMISSION_DENIED),
     "INVALID_REQUEST": Row(grpc.StatusCode.INVALID_ARGUMENT, (_bad_request,)),
     "REQUEST_ID_REUSED": Row(grpc.StatusCode.ALREADY_EXISTS),
     "REQUEST_IN_PROGRESS": Row(grpc.StatusCode.ABORTED, (_retry,)),
@@ -161,6 +163,7 @@ TABLE: dict[str, Row] = {
     "STRIPE_MISCONFIGURED": Row(grpc.StatusCode.INTERNAL),
     "LEDGER_UNAVAILABLE": Row(grpc.StatusCode.UNAVAILABLE, (_retry,)),
     "SERVICE_OVERLOADED": Row(grpc.StatusCode.RESOURCE_EXHAUSTED, (_retry,)),
+    "SERVICE_STOPPING": Row(grpc.StatusCode.UNAVAILABLE, (_retry,)),
     "DEADLINE_TOO_SHORT": Row(grpc.StatusCode.DEADLINE_EXCEEDED),
     "WEBHOOK_SIGNATURE_INVALID": Row(grpc.StatusCode.INVALID_ARGUMENT),
     "INTERNAL": Row(grpc.StatusCode.INTERNAL),

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cloneservice_server.domain import codec, errors
+from cloneservice_server.domain.callers import ANYBODY, Caller
 from cloneservice_server.domain.commands import COMMANDS, Command
 from cloneservice_server.domain.results import RESULTS, Result
 from cloneservice_server.domain.values import RequestState
@@ -79,6 +80,7 @@ class _Work:
     """One request in this process."""
 
     request_hash: str
+    caller: str = ""
     task: asyncio.Task[Answer] | None = None
     deadline_s: float | None = None
     run: Run | None = None
@@ -163,11 +165,18 @@ class Engine:
     # -------------------------------------------------------------------------------------------- requests
 
     async def submit(
-        self, request_id: str, request_hash: str, command: Command, *, deadline_s: float | None = None, caller: str = ""
+        self,
+        request_id: str,
+        request_hash: str,
+        command: Command,
+        *,
+        deadline_s: float | None = None,
+        caller: Caller = ANYBODY,
     ) -> Answer:
         """The answer of `request_id`: carried out now, joined while it runs, or replayed. Never raises a DomainError.
 
         `deadline_s` is how long the caller waits, in seconds from now. Cancelling the call leaves the work running.
+        A request_id belongs to the caller that used it first; to any other it is a REQUEST_ID_REUSED.
         """
         request_id = request_id.lower()
         if getattr(command, "validate_only", False):
@@ -175,15 +184,19 @@ class Engine:
         deadline = None if deadline_s is None else self._clock.monotonic_s() + deadline_s
         work = self._works.get(request_id)
         if work is not None:
+            if not caller.owns(work.caller):
+                return Answer(error=_anothers(request_id))
             tell(self._observer.joined, command.method)
             return await self._join(request_id, request_hash, work, deadline)
         if self._draining or len(self._works) >= self._settings.running_max + self._settings.waiting_max:
             tell(self._observer.overloaded, command.method)
             return Answer(error=_overloaded())
         stored = codec.dumps(command)
-        new = NewRequest(request_id, command.method, request_hash, stored, caller, charge_id_of(request_id))
+        new = NewRequest(request_id, command.method, request_hash, stored, caller.name, charge_id_of(request_id))
         work = self._enlist(
-            request_id, _Work(request_hash, deadline_s=deadline), lambda work: self._begin(new, command, work)
+            request_id,
+            _Work(request_hash, caller.name, deadline_s=deadline),
+            lambda work: self._begin(new, caller, command, work),
         )
         return await self._wait(work)
 
@@ -241,11 +254,13 @@ class Engine:
         except LedgerUnavailable as error:
             return Answer(error=self._ledger_down(error))
 
-    async def _begin(self, new: NewRequest, command: Command, work: _Work) -> Answer:
+    async def _begin(self, new: NewRequest, caller: Caller, command: Command, work: _Work) -> Answer:
         try:
             row, created = await self._ledger.begin_request(new, self._owner, self._settings.lease_s)
             if created:
                 return await self._carry_out(row, command, work)
+            if not caller.owns(row.caller):
+                return Answer(error=_anothers(new.request_id))
             if row.request_hash != new.request_hash:
                 return Answer(error=_reused(new.request_id, row.request_hash))
             return await self._replay_or_take_over(row, work)
@@ -403,7 +418,7 @@ class Engine:
             awaited = "its outcome is awaited" if row.retry_time_us else "its owner is gone"
             log.info("taking up request_id=%s method=%s: %s", row.request_id, row.method, awaited)
             tell(self._observer.taken_up, row.method)
-            work = _Work(row.request_hash)
+            work = _Work(row.request_hash, row.caller)
             self._enlist(row.request_id, work, lambda work, row=row: self._recover(row, work))  # type: ignore[misc]
         return len(rows)
 
@@ -459,6 +474,14 @@ def _reused(request_id: str, first_hash: str) -> errors.RequestIdReused:
     return errors.RequestIdReused(
         "This request_id was used before with different parameters; a new intent needs a new request_id",
         {"request_id": request_id, "first_request_hash": first_hash},
+    )
+
+
+def _anothers(request_id: str) -> errors.RequestIdReused:
+    """Nothing of the other caller's request is told, its hash least of all."""
+    return errors.RequestIdReused(
+        "This request_id was used before by another caller; a new intent needs a new request_id",
+        {"request_id": request_id},
     )
 
 

@@ -85,7 +85,12 @@ _OURS = (
 def _ids(request: Any) -> dict[str, str]:
     known = request.DESCRIPTOR.fields_by_name
     found = ((name, getattr(request, name)) for name in LOGGED_IDS if name in known)
-    return {name: value if _ID.fullmatch(value) else "(malformed)" for name, value in found if value}
+    return {name: loggable_id(value) for name, value in found if value}
+
+
+def loggable_id(value: str) -> str:
+    """`value` if it looks like an id, and nothing of it if it does not."""
+    return value if _ID.fullmatch(value) else "(malformed)"
 
 
 def _metadata(context: Context) -> dict[str, str]:
