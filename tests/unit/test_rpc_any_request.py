@@ -22,6 +22,8 @@ CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "SavePaymentMethod": convert.save_payment_method,
     "ClonePaymentMethod": convert.clone_payment_method,
     "AttachClone": convert.attach_clone,
+    "RefreshClone": convert.refresh_clone,
+    "RevokeClone": convert.revoke_clone,
     "CreateCharge": convert.create_charge,
     "CloneAndCharge": convert.clone_and_charge,
 }

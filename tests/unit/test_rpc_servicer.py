@@ -74,6 +74,18 @@ MUTATIONS = [
         results.CloneMade(CLONE),
     ),
     (
+        "RefreshClone",
+        pb.RefreshCloneRequest(request_id=REQUEST_ID, clone_id="cln_1"),
+        commands.RefreshClone("cln_1"),
+        results.CloneRefreshed(CLONE),
+    ),
+    (
+        "RevokeClone",
+        pb.RevokeCloneRequest(request_id=REQUEST_ID, clone_id="cln_1", etag="e"),
+        commands.RevokeClone("cln_1", "e"),
+        results.CloneMade(CLONE),
+    ),
+    (
         "CreateCharge",
         CREATE_CHARGE,
         commands.CreateCharge("cln_000001", commands.ChargeOptions(CHARGE.amount)),

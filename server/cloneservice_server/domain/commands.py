@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import typing
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -80,6 +81,24 @@ class AttachClone:
 
 
 @dataclass(frozen=True, slots=True)
+class RefreshClone:
+    """Compare a clone with the platform's object; replace it if it is stale."""
+
+    method: ClassVar[str] = "RefreshClone"
+    clone_id: str
+    validate_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeClone:
+    """Detach a clone for good."""
+
+    method: ClassVar[str] = "RevokeClone"
+    clone_id: str
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CreateCharge:
     """Charge a clone directly on its account."""
 
@@ -104,8 +123,7 @@ class CloneAndCharge:
     validate_only: bool = False
 
 
-Command = SavePaymentMethod | ClonePaymentMethod | AttachClone | CreateCharge | CloneAndCharge
-COMMANDS: dict[str, type[Command]] = {
-    command.method: command
-    for command in (SavePaymentMethod, ClonePaymentMethod, AttachClone, CreateCharge, CloneAndCharge)
-}
+Command = (
+    SavePaymentMethod | ClonePaymentMethod | AttachClone | RefreshClone | RevokeClone | CreateCharge | CloneAndCharge
+)
+COMMANDS: dict[str, type[Command]] = {command.method: command for command in typing.get_args(Command)}

@@ -24,6 +24,14 @@ class CloneMade:
 
 
 @dataclass(frozen=True, slots=True)
+class CloneRefreshed:
+    """Answer of RefreshClone: the clone that is current now, and whether a new object was made for it."""
+
+    clone: Clone
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ChargeMade:
     """Answer of CreateCharge and of the other verbs on a charge."""
 
@@ -39,11 +47,13 @@ class CloneCharged:
     reused: bool = False
 
 
-Result = SavedPaymentMethod | CloneMade | ChargeMade | CloneCharged
+Result = SavedPaymentMethod | CloneMade | CloneRefreshed | ChargeMade | CloneCharged
 RESULTS: dict[str, type[Result]] = {
     "SavePaymentMethod": SavedPaymentMethod,
     "ClonePaymentMethod": CloneMade,
     "AttachClone": CloneMade,
+    "RefreshClone": CloneRefreshed,
+    "RevokeClone": CloneMade,
     "CreateCharge": ChargeMade,
     "CloneAndCharge": CloneCharged,
 }

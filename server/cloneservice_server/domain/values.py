@@ -147,6 +147,8 @@ class Clone:
     """What a PaymentIntent on the account takes: the object itself, or the card_... a token became when attached."""
     connected_customer_id: str = ""
     summary: PaymentMethodSummary = field(default_factory=PaymentMethodSummary)
+    platform_fingerprint: str = ""
+    """The original's fingerprint on the platform at verify_time; "" until the original was first read."""
     generation: int = 0
     """0 for the first reusable clone of (account, payment method, flow), one more for each that superseded it."""
     reusable: bool = False

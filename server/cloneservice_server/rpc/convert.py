@@ -62,6 +62,16 @@ def attach_clone(request: pb.AttachCloneRequest) -> commands.AttachClone:
     return commands.AttachClone(request.clone_id, attach_options(request.attach), request.etag)
 
 
+def refresh_clone(request: pb.RefreshCloneRequest) -> commands.RefreshClone:
+    """Command of RefreshClone."""
+    return commands.RefreshClone(request.clone_id, request.validate_only)
+
+
+def revoke_clone(request: pb.RevokeCloneRequest) -> commands.RevokeClone:
+    """Command of RevokeClone."""
+    return commands.RevokeClone(request.clone_id, request.etag)
+
+
 def create_charge(request: pb.CreateChargeRequest) -> commands.CreateCharge:
     """Command of CreateCharge."""
     return commands.CreateCharge(request.clone_id, charge_options(request.charge))
@@ -158,6 +168,16 @@ def cloned(result: results.CloneMade) -> pb.ClonePaymentMethodResponse:
 def attached(result: results.CloneMade) -> pb.AttachCloneResponse:
     """Response of AttachClone."""
     return pb.AttachCloneResponse(clone=clone(result.clone))
+
+
+def refreshed(result: results.CloneRefreshed) -> pb.RefreshCloneResponse:
+    """Response of RefreshClone."""
+    return pb.RefreshCloneResponse(clone=clone(result.clone), changed=result.changed)
+
+
+def revoked(result: results.CloneMade) -> pb.RevokeCloneResponse:
+    """Response of RevokeClone."""
+    return pb.RevokeCloneResponse(clone=clone(result.clone))
 
 
 def charged(result: results.ChargeMade) -> pb.CreateChargeResponse:

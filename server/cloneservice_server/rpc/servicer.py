@@ -123,6 +123,14 @@ class CloneServicer:
         """Attaches a clone to a connected customer."""
         return convert.attached(await self._submit(request, convert.attach_clone, results.CloneMade, context))
 
+    async def RefreshClone(self, request: pb.RefreshCloneRequest, context: Context) -> pb.RefreshCloneResponse:
+        """Compares a clone with the platform's object; makes its successor if it is stale."""
+        return convert.refreshed(await self._submit(request, convert.refresh_clone, results.CloneRefreshed, context))
+
+    async def RevokeClone(self, request: pb.RevokeCloneRequest, context: Context) -> pb.RevokeCloneResponse:
+        """Detaches a clone for good."""
+        return convert.revoked(await self._submit(request, convert.revoke_clone, results.CloneMade, context))
+
     async def CreateCharge(self, request: pb.CreateChargeRequest, context: Context) -> pb.CreateChargeResponse:
         """Makes a direct charge with a clone."""
         return convert.charged(await self._submit(request, convert.create_charge, results.ChargeMade, context))

@@ -92,6 +92,34 @@ def attach_clone(made: Clone, customer: str, effect_id: str) -> StripeCall:
     return StripeCall("POST", f"/v1/customers/{customer}/sources", account=made.connected_account_id, params=params)
 
 
+def detach_clone(made: Clone) -> StripeCall:
+    """Take an attached clone off its connected customer: a detached one can never be charged nor attached again."""
+    account, charged = made.connected_account_id, made.charge_with
+    if charged.startswith("pm_"):
+        return StripeCall("POST", f"/v1/payment_methods/{charged}/detach", account=account)
+    return StripeCall("DELETE", f"/v1/customers/{made.connected_customer_id}/sources/{charged}", account=account)
+
+
+def read_original(made: Clone) -> StripeCall:
+    """The platform's object that a clone was made of, by the API that the clone is read by, so that words compare."""
+    customer, original = made.platform_customer_id, made.platform_payment_method_id
+    return StripeCall("GET", _path_of(made.flow, customer, original))
+
+
+def read_clone(made: Clone) -> StripeCall:
+    """A clone as its account has it now."""
+    if made.charge_with.startswith("tok_"):
+        return StripeCall("GET", f"/v1/tokens/{made.charge_with}", account=made.connected_account_id)
+    path = _path_of(made.flow, made.connected_customer_id, made.charge_with)
+    return StripeCall("GET", path, account=made.connected_account_id)
+
+
+def _path_of(flow: CloneFlow, customer: str, saved: str) -> str:
+    if flow is CloneFlow.PAYMENT_METHOD:
+        return f"/v1/payment_methods/{saved}"
+    return f"/v1/sources/{saved}" if flow is CloneFlow.SOURCE else f"/v1/customers/{customer}/sources/{saved}"
+
+
 def create_payment_intent(made: Clone, options: ChargeOptions, request_id: str, charge_id: str) -> StripeCall:
     """The first phase of a charge: no money moves.
 

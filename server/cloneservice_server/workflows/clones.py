@@ -112,6 +112,24 @@ def _serves(current: Clone, origin: Origin, attach: AttachOptions | None) -> boo
     )
 
 
+async def replace_clone(run: Run, stale: Clone, *, set_default: bool) -> Clone:
+    """A new clone of the same original that supersedes `stale`, attached where that one was."""
+    origin = Origin(stale.platform_customer_id, stale.platform_payment_method_id, stale.flow)
+    made = await _make_clone(
+        run, origin, stale.connected_account_id, stale.metadata, shared=stale.reusable, replaced=stale
+    )
+    return await attach_successor(run, made, stale, set_default=set_default)
+
+
+async def attach_successor(run: Run, made: Clone, stale: Clone, *, set_default: bool) -> Clone:
+    """Attach `made` to the customer that `stale` is attached to, if it is."""
+    if not stale.connected_customer_id or made.state is not CloneState.ACTIVE:
+        return made
+    # The shared customer is found by lineage, so that one deleted at Stripe is made anew; any other is the caller's.
+    named = "" if stale.reusable else stale.connected_customer_id
+    return await attach_to_customer(run, made, AttachOptions(named, set_default))
+
+
 async def _make_clone(
     run: Run, origin: Origin, account: str, labels: dict[str, str], *, shared: bool, replaced: Clone | None
 ) -> Clone:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from cloneservice_server.domain import errors
 from cloneservice_server.ports import EffectRow, Refused, StripeCall
 from cloneservice_server.workflows import calls
 from cloneservice_server.workflows.stripe_objects import Body, default_payment_method, payment_intent_facts, summary_of
@@ -66,6 +67,10 @@ def _keep_default(body: Body) -> Body:
     return {"id": body["id"], "default": default_payment_method(body)}
 
 
+def _keep_id(body: Body) -> Body:
+    return {"id": body["id"]}
+
+
 def _keep_payment_method(body: Body) -> Body:
     summary = summary_of(body.get("card") or body.get("bank_account") or {} if body.get("object") == "token" else body)
     kept: Body = {"id": body["id"], "object": body.get("object", "")}
@@ -116,6 +121,16 @@ async def _look_source(read: Read, row: EffectRow) -> Finding:
     return Found(body) if body.get("customer") == row.call.path.split("/")[3] else Absent()
 
 
+async def _look_detached(read: Read, row: EffectRow) -> Finding:
+    """A detached PaymentMethod shows no customer; a deleted card or source is not there any more."""
+    path = row.call.path.removesuffix("/detach")
+    try:
+        body = await read(StripeCall("GET", path, row.call.account))
+    except (errors.CloneNotUsable, errors.ResourceNotFound):
+        return Found({"id": path.rsplit("/", 1)[1]})
+    return Absent() if body.get("customer") else Found(body)
+
+
 async def _look_confirmed(read: Read, row: EffectRow) -> Finding:
     """The PaymentIntent itself says whether it was confirmed."""
     body = await read(StripeCall("GET", row.call.path.removesuffix("/confirm"), row.call.account))
@@ -140,6 +155,7 @@ KINDS: dict[str, EffectKind] = {
     "clone": EffectKind(_keep_payment_method, _unseen),
     "customer": EffectKind(_keep_customer, _look_customer),
     "attach": EffectKind(_keep_payment_method, _look_attached),
+    "detach": EffectKind(_keep_id, _look_detached),
     "connected_default": EffectKind(_keep_default, _unseen),
     "intent": EffectKind(payment_intent_facts, _look_payment_intent),
     "confirm": EffectKind(payment_intent_facts, _look_confirmed),

@@ -12,11 +12,15 @@ from cloneservice_server.domain.commands import (
     ClonePaymentMethod,
     Command,
     CreateCharge,
+    RefreshClone,
+    RevokeClone,
     SavePaymentMethod,
 )
 from cloneservice_server.domain.results import Result
 from cloneservice_server.workflows import clone_and_charge as cloning
+from cloneservice_server.workflows import revoke_clone as revoking
 from cloneservice_server.workflows import save_payment_method as saving
+from cloneservice_server.workflows import staleness
 from cloneservice_server.workflows.run import Run
 
 
@@ -33,6 +37,8 @@ WORKFLOWS: dict[type[Command], Workflow] = {
     SavePaymentMethod: Workflow(saving.save_payment_method, without_personal_data=saving.without_personal_data),
     ClonePaymentMethod: Workflow(cloning.clone_payment_method),
     AttachClone: Workflow(cloning.attach_clone),
+    RefreshClone: Workflow(staleness.refresh_clone, preview=staleness.preview_refresh_clone),
+    RevokeClone: Workflow(revoking.revoke_clone),
     CreateCharge: Workflow(cloning.create_charge),
     CloneAndCharge: Workflow(cloning.clone_and_charge, preview=cloning.preview_clone_and_charge),
 }
