@@ -16,7 +16,7 @@ from cloneservice_server.domain.results import ChargeMade, CloneCharged, CloneMa
 from cloneservice_server.domain.values import Clone, CloneReuse, CloneState, etag
 from cloneservice_server.ports import PutClone, StripeCall
 from cloneservice_server.workflows.charges import make_charge
-from cloneservice_server.workflows.clones import attach_to_customer, ensure_clone, resolve_origin
+from cloneservice_server.workflows.clones import attach_to_customer, ensure_clone, resolve_origin, set_default_if_asked
 from cloneservice_server.workflows.run import Run
 
 
@@ -36,13 +36,16 @@ async def attach_clone(run: Run, command: AttachClone) -> CloneMade:
         raise errors.EtagMismatch(f"Clone {made.clone_id} was changed since", {"clone_id": made.clone_id})
     wanted = command.attach.connected_customer_id
     if made.state is CloneState.ATTACHED and wanted in ("", made.connected_customer_id):
+        await set_default_if_asked(run, made, command.attach)
         return CloneMade(made, reused=True)
     if made.state is not CloneState.ACTIVE:
         raise errors.InvalidState(
             f"Clone {made.clone_id} is {made.state.value}; only an ACTIVE clone can be attached",
             {"clone_id": made.clone_id, "state": made.state.value.upper()},
         )
-    return CloneMade(await attach_to_customer(run, made, command.attach))
+    attached = await attach_to_customer(run, made, command.attach)
+    await set_default_if_asked(run, attached, command.attach)
+    return CloneMade(attached)
 
 
 async def create_charge(run: Run, command: CreateCharge) -> ChargeMade:

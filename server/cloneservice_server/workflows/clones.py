@@ -20,7 +20,7 @@ from cloneservice_server.domain.values import (
     ConnectedCustomer,
     PaymentMethodSummary,
 )
-from cloneservice_server.ports import LinkRequest, NewEffect, PutClone, PutConnectedCustomer, StripeCall
+from cloneservice_server.ports import EffectState, LinkRequest, NewEffect, PutClone, PutConnectedCustomer, StripeCall
 from cloneservice_server.workflows import calls
 from cloneservice_server.workflows.run import Restart, Run
 from cloneservice_server.workflows.stripe_objects import Body, default_payment_method
@@ -84,23 +84,38 @@ async def ensure_clone(
     attach: AttachOptions | None,
     labels: dict[str, str] | None = None,
 ) -> tuple[Clone, bool]:
-    """A usable clone on `account`, attached if asked, and whether it was there before."""
+    """A usable clone on `account`, attached and its customer's default if asked, and whether it was there before."""
+    made, reused = await _found_or_made(run, origin, account, reuse, attach, labels or {})
+    if attach is not None:
+        await set_default_if_asked(run, made, attach)
+    return made, reused
+
+
+async def _found_or_made(
+    run: Run, origin: Origin, account: str, reuse: CloneReuse, attach: AttachOptions | None, labels: dict[str, str]
+) -> tuple[Clone, bool]:
     current = None
     if reuse is CloneReuse.IF_CURRENT:
         current = await run.ledger.find_reusable_clone(account, origin.payment_method_id, origin.flow)
-    if current is not None and _serves(current, origin, attach):
+    if current is not None and _serves(current, origin, attach) and not await _has_begun_its_own(run):
         # After a crash the clone of this very request is found: it is not one that was there before.
         return current, not (run.resumed and run.row.clone_id == current.clone_id)
     shared = reuse is CloneReuse.IF_CURRENT and attach is not None and not attach.connected_customer_id
     if shared and current is not None and current.state is CloneState.ACTIVE:
         made = current
     else:
-        made = await _make_clone(
-            run, origin, account, labels or {}, shared=shared, replaced=current if shared else None
-        )
+        made = await _make_clone(run, origin, account, labels, shared=shared, replaced=current if shared else None)
     if attach is not None and made.state is CloneState.ACTIVE:
         made = await attach_to_customer(run, made, attach)
     return made, False
+
+
+async def _has_begun_its_own(run: Run) -> bool:
+    """A clone of the request's own that may be there already is finished, not left behind for one made since."""
+    if not run.resumed:
+        return False
+    row = await run.ledger.get_effect(f"clone:{run.request_id}")
+    return row is not None and row.state is EffectState.INTENT
 
 
 def _serves(current: Clone, origin: Origin, attach: AttachOptions | None) -> bool:
@@ -195,8 +210,6 @@ async def attach_to_customer(run: Run, made: Clone, options: AttachOptions) -> C
         charge_with = await _attach(run, made, customer, known)
     else:
         customer, charge_with = await _create_customer(run, made, known.generation if known else 0)
-    if options.set_default:
-        await _set_default(run, made, customer, charge_with)
     attached = dataclasses.replace(
         made,
         state=CloneState.ATTACHED,
@@ -235,6 +248,8 @@ async def _attach(run: Run, made: Clone, customer: str, known: ConnectedCustomer
     return kept["id"] if made.flow is CloneFlow.TOKEN else made.connected_object_id
 
 
-async def _set_default(run: Run, made: Clone, customer: str, charge_with: str) -> None:
-    call = calls.set_default(customer, charge_with, made.connected_account_id)
-    await run.effect(NewEffect(f"default:{run.request_id}", "connected_default", call))
+async def set_default_if_asked(run: Run, made: Clone, options: AttachOptions) -> None:
+    """Make an attached clone its customer's default, also one that was found attached."""
+    if options.set_default:
+        call = calls.set_default(made.connected_customer_id, made.charge_with, made.connected_account_id)
+        await run.effect(NewEffect(f"default:{run.request_id}", "connected_default", call))

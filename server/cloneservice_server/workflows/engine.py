@@ -84,6 +84,8 @@ class _Work:
     task: asyncio.Task[Answer] | None = None
     deadline_s: float | None = None
     run: Run | None = None
+    nobody_waits: bool = False
+    """Taken up by the background sweep, and no caller has asked since nor been told to wait."""
     handed: RequestRow | None = None
     """Claimed by the background sweep while this work was waiting for the claim, or had lost it in a pause."""
 
@@ -230,8 +232,10 @@ class Engine:
             return Answer(error=_reused(request_id, work.request_hash))
         # The work has time as long as one of its callers has.
         work.deadline_s = None if deadline is None or work.deadline_s is None else max(deadline, work.deadline_s)
+        work.nobody_waits = False
         if work.run is not None:
             work.run.deadline_s = work.deadline_s
+            work.run.nobody_waits = False
         return await self._wait(work)
 
     async def _wait(self, work: _Work) -> Answer:
@@ -311,6 +315,7 @@ class Engine:
             resumed=row.attempts > 1,
             draining=self._draining,
             observer=self._observer,
+            nobody_waits=work is not None and work.nobody_waits,
         )
         if work is not None:
             work.run = run
@@ -332,9 +337,9 @@ class Engine:
                 break
             except LedgerUnavailable as error:
                 down = self._ledger_down(error)
-                # The lease runs out and the row says how to go on. After a send, only the ledger can tell the outcome.
+                # The lease runs out and the row says how to go on: it goes on if anything may have been begun.
                 return Answer(
-                    error=_unknown("The ledger was lost before the outcome was recorded") if run.sent else down
+                    error=_unknown("The ledger was lost before the outcome was recorded") if run.begun else down
                 )
         if (claimed := _handed(work)) is not None:
             return await self._carry_out(claimed, command, work)
@@ -418,7 +423,7 @@ class Engine:
             awaited = "its outcome is awaited" if row.retry_time_us else "its owner is gone"
             log.info("taking up request_id=%s method=%s: %s", row.request_id, row.method, awaited)
             tell(self._observer.taken_up, row.method)
-            work = _Work(row.request_hash, row.caller)
+            work = _Work(row.request_hash, row.caller, nobody_waits=not _was_told_to_wait(row))
             self._enlist(row.request_id, work, lambda work, row=row: self._recover(row, work))  # type: ignore[misc]
         return len(rows)
 
@@ -458,6 +463,11 @@ class Engine:
 def _handed(work: _Work) -> RequestRow | None:
     row, work.handed = work.handed, None
     return row
+
+
+def _was_told_to_wait(row: RequestRow) -> bool:
+    """Whether the caller was told that the outcome is awaited, so that it may still come about."""
+    return bool(row.error) and isinstance(errors.decode(row.error), errors.OutcomeUnknown)
 
 
 def _finish(state: RequestState, command: Command, **fields: Any) -> FinishRequest:

@@ -78,8 +78,10 @@ class Run:
     lost: bool = False
     """Set when the lease renewal found the claim gone."""
     draining: bool = False
-    sent: bool = False
-    """Whether anything that changes something may have left for Stripe."""
+    begun: bool = False
+    """Whether an intent may be on record, or a call may have left: from then on nobody may say that nothing was done."""
+    nobody_waits: bool = False
+    """Taken up in the background from a process that died: its caller may have been told that nothing was started."""
     staged: list[Write] = field(default_factory=list)
     actions: dict[str, NextAction] = field(default_factory=dict)
     """PaymentIntent id -> next action with its secret: kept in memory for the answer only."""
@@ -149,6 +151,7 @@ class Run:
         if self.lost:
             raise Fenced
         writes, self.staged = self.staged, []
+        self.begun = True
         try:
             return await self.ledger.intend(self.claim, writes, new)
         except EffectTaken as taken:
@@ -157,6 +160,8 @@ class Run:
     async def _check_may_start(self, new: NewEffect) -> None:
         if self.draining:
             raise Drained
+        if self.nobody_waits:
+            await self._check_was_begun(new)
         if self.deadline_s is None:
             return
         left = self.deadline_s - self.clock.monotonic_s()
@@ -175,6 +180,18 @@ class Run:
                 retry_after_s=0.0,
             )
 
+    async def _check_was_begun(self, new: NewEffect) -> None:
+        """What was never begun is not begun behind the caller's back: he may have been told that nothing was started."""
+        row = await self.ledger.get_effect(new.effect_id)
+        if self.row.clone_id or self.row.charge_id or (row is not None and row.request_id == self.request_id):
+            self.nobody_waits = False
+        elif row is None or row.state is not EffectState.DONE:
+            raise errors.StripeUnreachable(
+                "An earlier attempt ended before Stripe was called; nothing was done. Repeat with the same request_id",
+                {"step": new.kind},
+                retry_after_s=0.0,
+            )
+
     async def _left_open(self, effect_id: str) -> bool:
         """Whether an attempt that died may have sent this step, or the one that moves money, without telling us."""
         for name in (effect_id, f"confirm:{self.request_id}"):
@@ -186,7 +203,6 @@ class Run:
     async def _carry_out(self, row: EffectRow) -> Found | FoundRefused | Absent:
         """Send the stored call under its key until Stripe's word is known; look when the key cannot tell any more."""
         if self.now_us() - row.intent_time_us > KEY_LIFETIME_US:
-            self.sent = True
             return await self._look(row)
         unknown = self.resumed or row.request_id != self.request_id
         error: errors.DomainError | None = None
@@ -225,7 +241,6 @@ class Run:
     async def _send(self, row: EffectRow) -> StripeAnswer:
         if self.lost:
             raise Fenced
-        self.sent = True
         key = idempotency_key(row.effect_id, row.epoch)
         return await self.gateway.send(row.call, idempotency_key=key, timeout_s=self.retry.call_timeout_s)
 

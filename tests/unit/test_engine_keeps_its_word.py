@@ -1,0 +1,152 @@
+"""What a caller was told stays true behind its back, and a request leaves nothing half done. Found by tests/chaos."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from cloneservice_server.domain import errors
+from cloneservice_server.domain.commands import AttachOptions, ChargeOptions, CloneAndCharge, ClonePaymentMethod
+from cloneservice_server.domain.results import CloneMade
+from cloneservice_server.domain.values import CloneState, Money, RequestState
+from cloneservice_server.ledger import open_ledger
+from cloneservice_server.ports import AnswerLost, EffectState, LedgerUnavailable
+from cloneservice_server.workflows.engine import Engine, EngineSettings
+from cloneservice_server.workflows.run import RetrySettings
+
+from tests.virtual_clock import VirtualClock
+from tests.working_stripe import WorkingStripe
+
+CHARGE = CloneAndCharge("cus_shopper", "acct_seller", ChargeOptions(Money(1999, "USD")), "pm_saved")
+CLONE = ClonePaymentMethod("cus_shopper", "acct_seller", "pm_saved")
+
+
+class FailingLedger:
+    """A ledger that is lost at the next call of `step`: `done` says whether the call still takes effect."""
+
+    def __init__(self, ledger: Any) -> None:
+        self._ledger = ledger
+        self.step, self.done = "", False
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._ledger, name)
+        if name != self.step:
+            return method
+
+        async def failing(*args: Any, **named: Any) -> Any:
+            self.step = ""
+            if self.done:
+                await method(*args, **named)
+            raise LedgerUnavailable("away")
+
+        return failing
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def stripe() -> WorkingStripe:
+    return WorkingStripe()
+
+
+@pytest.fixture
+async def ledger(clock: VirtualClock) -> AsyncIterator[Any]:
+    opened = open_ledger("sqlite://:memory:", clock)
+    await opened.open()
+    yield FailingLedger(opened)
+    await opened.aclose()
+
+
+@pytest.fixture
+def engine(ledger: Any, stripe: WorkingStripe, clock: VirtualClock) -> Engine:
+    settings = EngineSettings(lease_s=30, retry=RetrySettings(attempts=2, backoff_s=0.1))
+    return Engine(ledger=ledger, gateway=stripe, clock=clock, settings=settings)
+
+
+async def recover(engine: Engine, clock: VirtualClock) -> None:
+    clock.advance(600)
+    await engine.recover_once()
+    await engine.settle()
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
+
+
+async def test_told_that_nothing_was_started_a_caller_is_not_charged_later(
+    engine: Engine, ledger: Any, stripe: WorkingStripe, clock: VirtualClock
+) -> None:
+    request_id = new_id()
+    ledger.step, ledger.done = "begin_request", True
+    told = await engine.submit(request_id, "hash", CHARGE)
+    await recover(engine, clock)
+
+    assert isinstance(told.error, errors.LedgerDown)
+    assert stripe.sent == []
+    assert (await ledger.get_request(request_id)).state is RequestState.PARKED
+    assert (await engine.submit(request_id, "hash", CHARGE)).error is None
+    assert len(stripe.confirmed()) == 1
+
+
+async def test_an_intent_that_may_be_on_record_is_not_called_nothing(
+    engine: Engine, ledger: Any, stripe: WorkingStripe, clock: VirtualClock
+) -> None:
+    request_id = new_id()
+    ledger.step, ledger.done = "intend", True
+    told = await engine.submit(request_id, "hash", CHARGE)
+    await recover(engine, clock)
+
+    assert isinstance(told.error, errors.OutcomeUnknown)
+    assert (await ledger.get_request(request_id)).state is RequestState.SUCCEEDED
+    assert len(stripe.confirmed()) == 1
+
+
+async def test_a_caller_that_asks_while_it_is_taken_up_is_served(
+    engine: Engine, ledger: Any, stripe: WorkingStripe, clock: VirtualClock
+) -> None:
+    request_id = new_id()
+    ledger.step, ledger.done = "begin_request", True
+    assert (await engine.submit(request_id, "hash", CHARGE)).error is not None
+    clock.advance(600)
+    await engine.recover_once()
+    answer = await engine.submit(request_id, "hash", CHARGE)
+
+    assert answer.error is None
+    assert len(stripe.confirmed()) == 1
+
+
+async def test_a_clone_of_its_own_is_finished_although_another_came_to_be(
+    engine: Engine, ledger: Any, stripe: WorkingStripe, clock: VirtualClock
+) -> None:
+    request_id = new_id()
+    stripe.on("POST", "/v1/payment_methods", AnswerLost(), AnswerLost(), {"id": "pm_own", "type": "card", "card": {}})
+    assert (await engine.submit(request_id, "hash", CLONE)).error is not None
+    stripe.on("POST", "/v1/payment_methods", {"id": "pm_shared", "type": "card", "card": {}})
+    shared = await engine.submit(new_id(), "other", CHARGE)
+    stripe.on("POST", "/v1/payment_methods", {"id": "pm_own", "type": "card", "card": {}})
+    clock.advance(60)
+    answer = await engine.submit(request_id, "hash", CLONE)
+
+    assert shared.error is None
+    assert isinstance(answer.result, CloneMade)
+    assert answer.result.clone.connected_object_id == "pm_own"
+    assert (await ledger.get_effect(f"clone:{request_id}")).state is EffectState.DONE
+
+
+async def test_a_clone_found_attached_becomes_the_default_when_asked(engine: Engine, stripe: WorkingStripe) -> None:
+    assert (await engine.submit(new_id(), "hash", CHARGE)).error is None
+    attached = ClonePaymentMethod("cus_shopper", "acct_seller", "pm_saved", attach=AttachOptions(set_default=True))
+    answer = await engine.submit(new_id(), "other", attached)
+
+    assert isinstance(answer.result, CloneMade)
+    assert answer.result.reused
+    assert answer.result.clone.state is CloneState.ATTACHED
+    customer = answer.result.clone.connected_customer_id
+    assert [sent.call.params for sent in stripe.sent_to(f"/v1/customers/{customer}")] == [
+        {"invoice_settings": {"default_payment_method": answer.result.clone.connected_object_id}}
+    ]
