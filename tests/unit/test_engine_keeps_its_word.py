@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from cloneservice_server.domain import errors
 from cloneservice_server.domain.commands import AttachOptions, ChargeOptions, CloneAndCharge, ClonePaymentMethod
-from cloneservice_server.domain.results import CloneMade
-from cloneservice_server.domain.values import CloneState, Money, RequestState
+from cloneservice_server.domain.results import CloneCharged, CloneMade
+from cloneservice_server.domain.values import ChargeState, CloneState, Money, RequestState
 from cloneservice_server.ledger import open_ledger
-from cloneservice_server.ports import AnswerLost, EffectState, LedgerUnavailable
+from cloneservice_server.ports import AnswerLost, EffectState, LedgerUnavailable, Refused
 from cloneservice_server.workflows.engine import Engine, EngineSettings
 from cloneservice_server.workflows.run import RetrySettings
 
 from tests.virtual_clock import VirtualClock
-from tests.working_stripe import WorkingStripe
+from tests.working_stripe import WorkingStripe, payment_intent
 
 CHARGE = CloneAndCharge("cus_shopper", "acct_seller", ChargeOptions(Money(1999, "USD")), "pm_saved")
 CLONE = ClonePaymentMethod("cus_shopper", "acct_seller", "pm_saved")
@@ -136,6 +136,32 @@ async def test_a_clone_of_its_own_is_finished_although_another_came_to_be(
     assert isinstance(answer.result, CloneMade)
     assert answer.result.clone.connected_object_id == "pm_own"
     assert (await ledger.get_effect(f"clone:{request_id}")).state is EffectState.DONE
+
+
+async def test_a_confirmation_that_came_late_from_elsewhere_is_the_answer(
+    engine: Engine, stripe: WorkingStripe
+) -> None:
+    """Frozen before its send, a replica may confirm a day later, under a key that another has given up."""
+    late = Refused(400, "invalid_request_error", "payment_intent_unexpected_state")
+    stripe.on("POST", "/v1/payment_intents/[^/]+/confirm", late)
+    stripe.on("GET", "/v1/payment_intents/[^/]+", payment_intent("succeeded", "pi_3"))
+    answer = await engine.submit(new_id(), "hash", CHARGE)
+
+    assert isinstance(answer.result, CloneCharged)
+    assert answer.result.charge is not None
+    assert answer.result.charge.state is ChargeState.SUCCEEDED
+
+
+@pytest.mark.parametrize("status", ["canceled", "requires_confirmation"])
+async def test_a_confirmation_refused_for_another_state_is_refused(
+    engine: Engine, stripe: WorkingStripe, status: str
+) -> None:
+    refused = Refused(400, "invalid_request_error", "payment_intent_unexpected_state")
+    stripe.on("POST", "/v1/payment_intents/[^/]+/confirm", refused)
+    stripe.on("GET", "/v1/payment_intents/[^/]+", payment_intent(status, "pi_3"))
+    answer = await engine.submit(new_id(), "hash", CHARGE)
+
+    assert isinstance(answer.error, errors.InvalidState)
 
 
 async def test_a_clone_found_attached_becomes_the_default_when_asked(engine: Engine, stripe: WorkingStripe) -> None:

@@ -85,14 +85,20 @@ async def ensure_clone(
     labels: dict[str, str] | None = None,
 ) -> tuple[Clone, bool]:
     """A usable clone on `account`, attached and its customer's default if asked, and whether it was there before."""
-    made, reused = await _found_or_made(run, origin, account, reuse, attach, labels or {})
+    made, reused = await _found_or_made(run, origin, account, reuse=reuse, attach=attach, labels=labels or {})
     if attach is not None:
         await set_default_if_asked(run, made, attach)
     return made, reused
 
 
 async def _found_or_made(
-    run: Run, origin: Origin, account: str, reuse: CloneReuse, attach: AttachOptions | None, labels: dict[str, str]
+    run: Run,
+    origin: Origin,
+    account: str,
+    *,
+    reuse: CloneReuse,
+    attach: AttachOptions | None,
+    labels: dict[str, str],
 ) -> tuple[Clone, bool]:
     current = None
     if reuse is CloneReuse.IF_CURRENT:

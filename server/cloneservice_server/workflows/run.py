@@ -79,7 +79,7 @@ class Run:
     """Set when the lease renewal found the claim gone."""
     draining: bool = False
     begun: bool = False
-    """Whether an intent may be on record, or a call may have left: from then on nobody may say that nothing was done."""
+    """Whether an intent may be on record, so that others may carry it out: nobody may say that nothing was done."""
     nobody_waits: bool = False
     """Taken up in the background from a process that died: its caller may have been told that nothing was started."""
     staged: list[Write] = field(default_factory=list)
@@ -181,7 +181,7 @@ class Run:
             )
 
     async def _check_was_begun(self, new: NewEffect) -> None:
-        """What was never begun is not begun behind the caller's back: he may have been told that nothing was started."""
+        """What was never begun is not begun behind the caller's back, who may have been told that nothing was."""
         row = await self.ledger.get_effect(new.effect_id)
         if self.row.clone_id or self.row.charge_id or (row is not None and row.request_id == self.request_id):
             self.nobody_waits = False
@@ -226,7 +226,7 @@ class Run:
                 elif refused.type == "idempotency_error" and row.kind in ("clone", "customer", "attach"):
                     return await self._look(row)  # a lost row's other parameters hold this key: see what they made
                 elif error.final:
-                    return FoundRefused(refused)
+                    return await self._refusal(row, refused, error)
             if attempt < self.retry.attempts:
                 await self._back_off(attempt)
         if unknown or error is None:
@@ -237,6 +237,15 @@ class Run:
                 retry_after_s=1.0,
             )
         raise error
+
+    async def _refusal(self, row: EffectRow, refused: Refused, error: errors.DomainError) -> Found | FoundRefused:
+        """A refusal for a state: it may say that the change is made, by a send of an earlier epoch that came late."""
+        spent = isinstance(error, errors.CloneNotUsable) and row.kind in ("customer", "attach")
+        if spent or isinstance(error, errors.InvalidState):
+            finding = await self._look(row)
+            if isinstance(finding, Found) and finding.body.get("status") != "canceled":
+                return finding
+        return FoundRefused(refused)
 
     async def _send(self, row: EffectRow) -> StripeAnswer:
         if self.lost:

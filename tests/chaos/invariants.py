@@ -1,0 +1,202 @@
+"""What must be true of ledger, Stripe and answers in every simulated world, by the names of docs/guarantees.md.
+
+I1  at most one succeeded charge per request
+I2  every acknowledged answer is the ledger's and every other acknowledged answer; "nothing was started" stays true
+I3  a request succeeded if and only if it has exactly its one charge, of the right amount, on the right account
+I4  a request that failed has taken no money, and its PaymentIntent cannot take any
+I5  every object at Stripe has its effect in the ledger, and every effect that is done has its object
+I6  one connected customer per (account, platform customer), one attached clone per effect that makes it
+I7  every request ends: after two sweeps nothing is running, and its caller gets a final answer
+I8  the same seed gives the same run (see simulate.py)
+I9  batches: each item is done once (see cases.py)
+I10 only a PaymentIntent that is on record is ever confirmed
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from cloneservice_server.domain.ids import idempotency_key
+from cloneservice_server.domain.values import RequestState
+from cloneservice_server.ledger import inspection, rows
+from cloneservice_server.ports import EffectRow, EffectState
+from cloneservice_server.workflows import calls
+
+from tests.chaos.cases import money_wanted
+from tests.chaos.simulated_stripe import Made
+
+if TYPE_CHECKING:
+    from tests.chaos.simulation import World
+
+_PRIMARY = {
+    "customer": ("platform_customer", "customer"),
+    "payment_intent": ("intent",),
+    "payment_method": ("clone",),
+    "token": ("clone",),
+    "source": ("clone",),
+}
+"""Objects that an effect is named after, and the effects that make them; others (cards, charges) come along."""
+_TAKES_MONEY = ("succeeded", "processing", "requires_capture")
+
+
+async def acknowledged(world: World, request_id: str) -> None:
+    """A final answer has just been given: it is the ledger's, and no other was given before."""
+    row = await world.ledger.get_request(request_id)
+    assert row is not None, "I2: acknowledged, and not in the ledger"
+    assert row.state.final, f"I2: acknowledged as final, and {row.state} in the ledger"
+    told = world.told.setdefault(request_id, [])
+    told.append(f"{row.state} {row.result}{row.error}")
+    if world.failovers:  # lost answers come again under another time of day, or with another clone
+        told = [_money_of(answer) for answer in told] if world.depends_on_no_other(request_id) else []
+    assert len(set(told)) <= 1, f"I2: two answers for one request:\n{told[0]}\n{told[-1]}"
+
+
+def _money_of(answer: str) -> str:
+    state, _, body = answer.partition(" ")
+    charge = json.loads(body).get("charge") or {}
+    return f"{state} {charge.get('charge_id')} {charge.get('amount')} {charge.get('stripe_payment_intent_id')}"
+
+
+async def confirmable(world: World, intent: str) -> None:
+    """A confirmation reaches Stripe: its PaymentIntent must be on record."""
+    if world.failovers:
+        return
+    recorded = await world.ledger.read(_intents_on_record(intent))
+    assert recorded, f"I10: {intent} is confirmed and not on record"
+
+
+def _intents_on_record(intent: str) -> Any:
+    from cloneservice_server.ledger.part import Part
+
+    return Part("SELECT effect_id FROM effect WHERE kind = 'intent' AND state = 'done' AND stripe_id = $1", (intent,))
+
+
+async def parked(world: World) -> None:
+    """At any moment: a request that is said to be parked has changed nothing that its caller would have to know."""
+    for request_id in world.commands if not world.failovers else ():  # what was done and lost cannot be spoken of
+        row = await world.ledger.get_request(request_id)
+        if row is not None and row.state is RequestState.PARKED:
+            assert not _charges_of(world, request_id), "I2: PARKED says nothing was done, and money moved"
+
+
+async def at_rest(world: World) -> None:
+    """Nothing is in flight and no caller has asked since: nobody's word may be broken behind his back."""
+    await parked(world)
+    for request_id, words in world.words.items():
+        row = await world.ledger.get_request(request_id)
+        if row is not None:
+            assert row.state not in (RequestState.RUNNING, RequestState.INDETERMINATE), f"I7: {row.state} after sweeps"
+        if words == {"nothing was started"} and not world.failovers:
+            assert not _charges_of(world, request_id), "I2: told that nothing was started, and money moved"
+
+
+async def audit(world: World) -> None:
+    """All of them, when every caller has his answer."""
+    effects = [rows.effect_row(row) async for row in inspection.every_row(world.ledger, "effect")]
+    for request_id in world.commands:
+        if world.failovers and not world.depends_on_no_other(request_id):
+            continue  # the clone that it names may be lost
+        await _audit_request(world, request_id)
+    _audit_objects(world, effects)
+    _audit_effects(world, effects)
+    _audit_one_of_each(world)
+    async for problem in inspection.problems(world.ledger):
+        raise AssertionError(f"I5: the ledger itself: {problem}")
+
+
+def _charges_of(world: World, request_id: str) -> list[dict[str, Any]]:
+    return [
+        charge
+        for charge in world.stripe.money_taken(world.stripe.saved.account)
+        if charge["metadata"].get(calls.REQUEST) == request_id
+    ]
+
+
+async def _audit_request(world: World, request_id: str) -> None:
+    row = await world.ledger.get_request(request_id)
+    assert row is not None, "I7: forgotten"
+    assert row.state.final, f"I7: {row.state}"
+    taken = _charges_of(world, request_id)
+    assert len(taken) <= 1, f"I1: charged {len(taken)} times"
+    wanted = money_wanted(row, world.commands[request_id])
+    if row.state is RequestState.SUCCEEDED and wanted is not None:
+        assert len(taken) == 1, "I3: succeeded without a charge"
+        account, amount = wanted
+        assert taken[0]["amount"] == amount.minor_units, f"I3: charged {taken[0]['amount']}"
+        assert account in ("", world.stripe.saved.account), "I3: charged on another account"
+        charge = json.loads(row.result)["charge"]
+        assert charge["stripe_payment_intent_id"] == taken[0]["payment_intent"], "I3: another charge is answered"
+    else:
+        assert not taken, f"I4: {row.state}, and money was taken"
+        for intent in _intents_of(world, request_id):
+            assert intent["status"] not in _TAKES_MONEY, f"I4: {row.state}, and its intent is {intent['status']}"
+
+
+def _intents_of(world: World, request_id: str) -> list[dict[str, Any]]:
+    intents = world.stripe.all_of("payment_intent", world.stripe.saved.account)
+    return [intent for intent in intents if intent["metadata"].get(calls.REQUEST) == request_id]
+
+
+def _audit_objects(world: World, effects: list[EffectRow]) -> None:
+    known = {
+        idempotency_key(effect.effect_id, epoch): (effect, epoch)
+        for effect in effects
+        # A fail-over may lose epochs; what the last of them made is adopted, or is as harmless as any orphan.
+        for epoch in range(effect.epoch + 1 + 4 * world.failovers)
+    }
+    for (_, key), times in world.stripe.executed.items():
+        assert times == 1 or world.froze, f"I5: {known.get(key)} was carried out {times} times"
+    for made in world.stripe.made:
+        if made.key not in known and world.failovers:
+            _assert_harmless(world, made)
+            continue
+        assert made.key in known, f"I5: {made} has no effect in the ledger"
+        effect, epoch = known[made.key]
+        if effect.kind not in _PRIMARY.get(made.kind, ()):
+            continue
+        if effect.state is EffectState.DONE and made.id == effect.stripe_id:
+            continue
+        forgotten = world.stripe.executed[made.account, made.key] > 1
+        excused = made.answered_500 or forgotten or epoch != effect.epoch
+        assert excused, f"I5: {made} is not what the ledger has for {effect.effect_id}: {effect.stripe_id}"
+        _assert_harmless(world, made)
+
+
+def _assert_harmless(world: World, made: Made) -> None:
+    """What only a stored 500 or a forgotten key can leave behind: it moves no money, and nobody finds it in use."""
+    found = world.stripe.object_of(made)
+    assert found is not None
+    if made.kind == "payment_intent":
+        assert found["status"] not in _TAKES_MONEY, f"I5: an orphan took money: {made}"
+    if made.kind == "payment_method":
+        assert not found["customer"], f"I5: an orphan is attached: {made}"
+
+
+def _audit_effects(world: World, effects: list[EffectRow]) -> None:
+    for effect in effects:
+        if effect.state is EffectState.DONE:
+            found = world.stripe.exists(effect.call.account, effect.stripe_id)
+            assert found, f"I5: {effect.effect_id} is done, and {effect.stripe_id} is not at Stripe"
+
+
+def _audit_one_of_each(world: World) -> None:
+    stripe = world.stripe
+    account = stripe.saved.account
+    orphans = {made.id for made in stripe.made if stripe.executed[made.account, made.key] > 1}
+    customers = Counter(
+        customer["metadata"].get(calls.PLATFORM_CUSTOMER)
+        for customer in stripe.all_of("customer", account)
+        if customer["id"] not in orphans
+    )
+    twice = [name for name, count in customers.items() if count > 1]
+    assert not twice, f"I6: {twice} have more than one connected customer"
+    attached = Counter(
+        body["metadata"].get(calls.EFFECT)
+        for kind in ("payment_method", "source")
+        for body in stripe.all_of(kind, account)
+        if body.get("customer")
+    )
+    twice = [name for name, count in attached.items() if count > 1]
+    assert not twice, f"I6: {twice} are attached more than once"
