@@ -203,9 +203,9 @@ def parameters_not_compared(patch: pytest.MonkeyPatch) -> None:
     """R10: a used request_id is answered whatever it now stands for."""
     begin = Engine._begin
 
-    async def unaware(self: Engine, new: Any, command: Any, work: Any) -> Any:
+    async def unaware(self: Engine, new: Any, *rest: Any) -> Any:
         row = await self._ledger.get_request(new.request_id)
-        return await begin(self, dataclasses.replace(new, request_hash=row.request_hash) if row else new, command, work)
+        return await begin(self, dataclasses.replace(new, request_hash=row.request_hash) if row else new, *rest)
 
     patch.setattr(Engine, "_begin", unaware)
 
