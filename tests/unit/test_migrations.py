@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cloneservice_server.clock import SystemClock
 from cloneservice_server.domain.values import ChargeState, CloneState
-from cloneservice_server.ledger import SqliteLedger, lineage, migrations
+from cloneservice_server.ledger import SqliteLedger, inspection, lineage, migrations
 from cloneservice_server.ledger.part import Part
 from cloneservice_server.ledger.sqlite_connection import SqliteConnection
 from cloneservice_server.ports import ChargeFilter, CloneFilter, LedgerUnavailable, Page
@@ -28,6 +28,15 @@ def test_both_stores_have_the_same_tables_columns_and_indices() -> None:
         return " ".join(text.replace(' COLLATE "C"', "").split())
 
     assert shape("sqlite") == shape("postgres")
+
+
+def test_export_and_check_know_every_table() -> None:
+    tables = {
+        name
+        for step in migrations.known("sqlite")
+        for name in re.findall(r"^CREATE TABLE (\w+)", step.sql, re.MULTILINE)
+    }
+    assert tables == set(inspection.TABLES)
 
 
 def test_only_what_is_missing_is_pending() -> None:

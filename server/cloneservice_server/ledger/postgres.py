@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote, unquote_plus
 
 import asyncpg
 
@@ -56,12 +56,15 @@ class PostgresLedger(SqlLedger):
         """Connect and migrate. Raises LedgerUnavailable with the reason."""
         self._pool = ConnectionPool(self._connect, self.settings.connections)
         try:
-            async with self._pool.connection() as connection:
+            async with self._pool.connection(self.settings.retry_for_s) as connection:
                 await _migrate(connection)
         except SchemaTooNew as error:
             await self._pool.aclose()
             raise LedgerUnavailable(str(error)) from error
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
+        except ValueError as error:  # asyncpg quotes the URL that it cannot read
+            await self._pool.aclose()
+            raise self._unavailable(error) from None
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             await self._pool.aclose()
             raise self._unavailable(error) from error
 
@@ -104,7 +107,8 @@ class PostgresLedger(SqlLedger):
         while True:
             attempt += 1
             try:
-                async with self._pool.connection() as connection:
+                wait_s = max(give_up_s - self._clock.monotonic_s(), 0.0)
+                async with self._pool.connection(wait_s) as connection:
                     return await _run(connection, parts, proof if look_first else None)
             except (Fenced, EffectTaken) as miss:
                 if not look_first or proof is None or looked_again:
@@ -127,9 +131,11 @@ class PostgresLedger(SqlLedger):
             await self._clock.sleep(longest * random.uniform(0.5, 1))
 
     def _unavailable(self, error: BaseException) -> LedgerUnavailable:
-        """The error in words, without the password that a message might quote from the URL."""
+        """The error in words, without what is secret in the URL, which a message might quote."""
         reason = str(error) or type(error).__name__
-        return LedgerUnavailable(f"PostgreSQL at {_shown(self._dsn)}: {reason.replace(_password(self._dsn), '***')}")
+        for secret in _secrets(self._dsn):
+            reason = reason.replace(secret, "***")
+        return LedgerUnavailable(f"PostgreSQL at {_shown(self._dsn)}: {reason}")
 
 
 async def _run(connection: Any, parts: Sequence[Part], proof: Part | None) -> Sequence[Row]:
@@ -189,14 +195,15 @@ async def _migrate(connection: Any) -> None:
             )
 
 
-_USERINFO = re.compile(r"(?<=://)[^@/]*@")
-
-
 def _shown(dsn: str) -> str:
     """The URL without user, password and parameters."""
-    return _USERINFO.sub("", dsn).partition("?")[0].partition("://")[2] or "its default address"
+    address = dsn.partition("://")[2].partition("?")[0]
+    return address.rpartition("@")[2] or "its default address"  # a password may hold an @ that should be %40
 
 
-def _password(dsn: str) -> str:
-    found = re.search(r"://[^@/:]*:([^@/]*)@|[?&]password=([^&]*)", dsn)
-    return (found and (found[1] or found[2])) or "\0"
+def _secrets(dsn: str) -> set[str]:
+    """What is secret in the URL, as it is written there and decoded."""
+    address, _, query = dsn.partition("://")[2].partition("?")
+    raw = [address.rpartition("@")[0].partition(":")[2]]
+    raw += [value for name, _, value in (pair.partition("=") for pair in query.split("&")) if name.endswith("password")]
+    return {text for value in raw for text in (value, unquote(value), unquote_plus(value)) if text}

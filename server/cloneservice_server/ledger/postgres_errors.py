@@ -15,16 +15,21 @@ class Meaning(StrEnum):
     TAKEN = "taken"
     """A unique index refused: somebody else's row stands. Undone."""
     AGAIN = "again"
-    """Undone through no fault of its own (serialization, deadlock, lock time-out): do it again on this connection."""
+    """Undone or not begun, through no fault of its own (serialization, deadlock, lock time-out): do it again."""
     LOST = "lost"
     """The connection is gone or useless: whether it was committed is not known. Connect anew, look, do it again."""
     UNAVAILABLE = "unavailable"
-    """Undone, and at once again would not help (disk full, statement time-out, too many connections)."""
+    """Undone, and at once again would not help (disk full, statement time-out)."""
     BUG = "bug"
     """Ours."""
 
 
-_AGAIN = {"40001", "40P01", "55P03"}  # serialization_failure, deadlock_detected, lock_not_available
+_AGAIN = {
+    "40001",  # serialization_failure
+    "40P01",  # deadlock_detected
+    "55P03",  # lock_not_available
+    "53300",  # too_many_connections: refused at the door, and one may leave any moment
+}
 _LOST = {
     "25006",  # read_only_sql_transaction: this server was demoted; the next connection finds the new primary
     "57P01",  # admin_shutdown

@@ -30,11 +30,16 @@ class ConnectionPool:
         self._closed = False
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """A connection for one transaction. One that broke or was left in mid-work is not used again."""
+    async def connection(self, wait_s: float) -> AsyncIterator[Connection]:
+        """A connection for one transaction. One that broke or was left in mid-work is not used again.
+
+        Raises LedgerUnavailable when none became free for `wait_s` seconds: behind a database that does not answer
+        callers would otherwise queue for as long as all before them take to give up.
+        """
         if self._closed:
             raise LedgerUnavailable("the ledger is closed")
-        async with self._slots:
+        await self._take_slot(wait_s)
+        try:
             connection = self._take() or await self._connect()
             whole = False
             try:
@@ -48,6 +53,18 @@ class ConnectionPool:
                     self._idle.append(connection)
                 else:
                     connection.terminate()
+        finally:
+            self._slots.release()
+
+    async def _take_slot(self, wait_s: float) -> None:
+        if not self._slots.locked():  # the usual case pays for no timer
+            await self._slots.acquire()
+            return
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise LedgerUnavailable(f"all {self._size} connections were in use for {wait_s:.1f} s") from None
 
     def discard_idle(self) -> None:
         """Drop the idle connections: after a fail-over each of them may be as dead as the one that was noticed."""
