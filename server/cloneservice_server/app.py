@@ -61,7 +61,7 @@ def build_app(
     limits = EngineSettings(
         livemode=settings.livemode,
         lease_s=settings.lease_s,
-        follow_s=settings.lease_s * 1.5,
+        follow_s=settings.lease_s + 5.0,
         retention_s=settings.request_retention_days * 86_400.0,
     )
     telemetry = open_telemetry(settings)

@@ -212,6 +212,8 @@ async def attach_to_customer(run: Run, made: Clone, options: AttachOptions) -> C
     if not customer:
         known = await run.ledger.get_connected_customer(made.connected_account_id, made.platform_customer_id)
         customer = known.connected_customer_id if known else ""
+        if customer:
+            await _require_unchanged(run, made)
     if customer:
         charge_with = await _attach(run, made, customer, known)
     else:
@@ -226,6 +228,16 @@ async def attach_to_customer(run: Run, made: Clone, options: AttachOptions) -> C
     )
     run.stage(PutClone(attached))
     return attached
+
+
+async def _require_unchanged(run: Run, made: Clone) -> None:
+    """Raise Restart if another request made the customer with this very clone after we had read the clone as ACTIVE.
+
+    It is attached then, and what was attached as a token or source can be attached no second time.
+    """
+    stored = await run.ledger.get_clone(made.clone_id)
+    if stored is not None and stored.version != made.version:
+        raise Restart
 
 
 async def _create_customer(run: Run, made: Clone, generation: int) -> tuple[str, str]:
