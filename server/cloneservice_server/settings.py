@@ -66,8 +66,13 @@ class Settings:
         "", "host:port of /metrics, /livez and /readyz over HTTP; off by default", metavar="HOST:PORT"
     )
     """Where operators look: Prometheus metrics and probes over HTTP. Not encrypted, so keep it off public networks."""
-    ledger: str = _setting(
-        "", f"sqlite:///PATH or postgresql://... (default {LEDGER}; in memory with --stripe fake)", metavar="URL"
+    ledger: str = field(
+        default="",
+        repr=False,  # the URL may hold the database's password
+        metadata={
+            "help": f"sqlite:///PATH or postgresql://... (default {LEDGER}; in memory with --stripe fake)",
+            "metavar": "URL",
+        },
     )
     """URL of the ledger. A file by default; in memory with `--stripe fake`, whose world ends with the process too."""
     stripe: str = _setting(

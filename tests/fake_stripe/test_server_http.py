@@ -460,3 +460,21 @@ def test_the_double_loads_neither_grpc_nor_the_stripe_sdk() -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "fake_stripe")}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("parts", [1, 2], ids=["at once", "body after the head"])
+def test_an_offered_upgrade_is_declined_and_its_body_is_read(fake: FakeStripe, parts: int) -> None:
+    """Java's HttpClient offers h2c with its first request, whatever that is."""
+    offer = "Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAA\r\nUpgrade: h2c\r\n"
+    body = "email=ada%40example.com"
+    lines = f"POST /v1/customers HTTP/1.1\r\nHost: x\r\n{offer}Authorization: Bearer {KEY}\r\n"
+    head = f"{lines}Content-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(address(fake), timeout=10) as connection:
+        for part in [head + body] if parts == 1 else [head, body]:
+            connection.sendall(part.encode())
+        connection.sendall(f"GET /v1/customers HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n".encode())
+        connection.sendall(b"Connection: close\r\n\r\n")
+        answered = connection.makefile("rb").read()
+
+    assert answered.count(b"HTTP/1.1 200 OK") == 2
+    assert answered.count(b'"email": "ada@example.com"') == 2

@@ -18,13 +18,14 @@ CLONE = "cloneservice_clone_id"
 CHARGE = "cloneservice_charge_id"
 PLATFORM_CUSTOMER = "cloneservice_platform_customer"
 PLATFORM_PAYMENT_METHOD = "cloneservice_platform_payment_method"
+EXTERNAL_REFERENCE = "cloneservice_external_reference"
 
 
 def create_platform_customer(customer: NewCustomer, effect_id: str) -> StripeCall:
     """POST /v1/customers on the platform."""
     metadata = {**customer.metadata, EFFECT: effect_id}
     if customer.external_reference:
-        metadata["cloneservice_external_reference"] = customer.external_reference
+        metadata[EXTERNAL_REFERENCE] = customer.external_reference
     params: dict[str, Any] = {"metadata": metadata}
     params.update({key: value for key, value in (("email", customer.email), ("name", customer.name)) if value})
     return StripeCall("POST", "/v1/customers", params=params)
@@ -66,12 +67,20 @@ def clone(flow: CloneFlow, account: str, customer: str, original: str, metadata:
     return StripeCall("POST", "/v1/sources", account=account, params=params)
 
 
+def _lineage(made: Clone) -> dict[str, str]:
+    return {
+        CLONE: made.clone_id,
+        PLATFORM_CUSTOMER: made.platform_customer_id,
+        PLATFORM_PAYMENT_METHOD: made.platform_payment_method_id,
+    }
+
+
 def create_connected_customer(made: Clone, effect_id: str) -> StripeCall:
     """The connected customer, made with its first clone attached and as its default, in one call.
 
     Created with payment_method alone, a customer has no default at all (recorded); so it is named twice.
     """
-    metadata = {PLATFORM_CUSTOMER: made.platform_customer_id, CLONE: made.clone_id, EFFECT: effect_id}
+    metadata = {**_lineage(made), EFFECT: effect_id}
     params: dict[str, Any] = {"metadata": metadata}
     if made.flow is CloneFlow.PAYMENT_METHOD:
         params["payment_method"] = made.connected_object_id
@@ -88,7 +97,7 @@ def attach_clone(made: Clone, customer: str, effect_id: str) -> StripeCall:
         return StripeCall("POST", path, account=made.connected_account_id, params={"customer": customer})
     params: dict[str, Any] = {"source": made.connected_object_id}
     if made.flow is CloneFlow.TOKEN:
-        params["metadata"] = {CLONE: made.clone_id, EFFECT: effect_id}
+        params["metadata"] = {**_lineage(made), EFFECT: effect_id}
     return StripeCall("POST", f"/v1/customers/{customer}/sources", account=made.connected_account_id, params=params)
 
 
@@ -134,9 +143,7 @@ def create_payment_intent(made: Clone, options: ChargeOptions, request_id: str, 
             **options.metadata,
             REQUEST: request_id,
             CHARGE: charge_id,
-            CLONE: made.clone_id,
-            PLATFORM_CUSTOMER: made.platform_customer_id,
-            PLATFORM_PAYMENT_METHOD: made.platform_payment_method_id,
+            **_lineage(made),
         },
     }
     if made.connected_customer_id:

@@ -25,7 +25,7 @@ from cloneservice_server.workflows import calls
 from cloneservice_server.workflows.run import Restart, Run
 from cloneservice_server.workflows.stripe_objects import Body, default_payment_method
 
-_FLOWS: dict[str, tuple[CloneFlow, ...]] = {
+FLOWS: dict[str, tuple[CloneFlow, ...]] = {
     # What Stripe lets be cloned how, by the id's prefix; the first is our choice when the caller has none.
     "pm": (CloneFlow.PAYMENT_METHOD,),
     "card": (CloneFlow.TOKEN, CloneFlow.PAYMENT_METHOD),
@@ -52,7 +52,7 @@ async def resolve_origin(run: Run, customer: str, payment_method: str, flow: Clo
         return Origin(known.platform_customer_id, known.platform_payment_method_id, known.flow)
     if not payment_method:
         payment_method = await _default_of(run, customer)
-    usable = _FLOWS.get(payment_method.split("_", 1)[0], ())
+    usable = FLOWS.get(payment_method.split("_", 1)[0], ())
     if not usable:
         raise errors.NotCloneable(f"{payment_method} is not a payment method, card, bank account or source")
     if flow is not None and flow not in usable:
@@ -151,11 +151,16 @@ async def attach_successor(run: Run, made: Clone, stale: Clone, *, set_default: 
     return await attach_to_customer(run, made, AttachOptions(named, set_default))
 
 
+def shared_clone_effect(account: str, payment_method: str, flow: CloneFlow, generation: int) -> str:
+    """The effect that makes a reusable clone, named after what it makes; the clone's id is derived from it."""
+    return f"clone:{account}:{payment_method}:{flow.value}:{generation}"
+
+
 async def _make_clone(
     run: Run, origin: Origin, account: str, labels: dict[str, str], *, shared: bool, replaced: Clone | None
 ) -> Clone:
     generation = replaced.generation + 1 if replaced else 0
-    natural = f"clone:{account}:{origin.payment_method_id}:{origin.flow.value}:{generation}"
+    natural = shared_clone_effect(account, origin.payment_method_id, origin.flow, generation)
     effect_id = natural if shared else f"clone:{run.request_id}"
     clone_id = derived_id("cln", effect_id)
     if run.resumed and (known := await run.ledger.get_clone(clone_id)):

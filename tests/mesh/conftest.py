@@ -1,0 +1,52 @@
+"""Envoy, two replicas on PostgreSQL and the double, all real processes but the double, which shows what happened."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fake_stripe.sandbox import Sandbox
+
+from fake_stripe import FakeStripe
+from tests.mesh.servers import Server
+from tests.postgres_fixture import postgres_server, postgres_url  # noqa: F401 - fixtures
+from tests.stripe_http import StripeHttp
+
+if importlib.util.find_spec("envoy") is None:  # `make mesh` installs it; the suite does without
+    collect_ignore_glob = ["test_*.py"]
+
+
+@pytest.fixture(scope="session")
+def double() -> Iterator[FakeStripe]:
+    """One double for the session."""
+    with FakeStripe() as fake:
+        yield fake
+
+
+@pytest.fixture
+def stripe(double: FakeStripe, request: pytest.FixtureRequest) -> StripeHttp:
+    """The double's HTTP API with this test's own key."""
+    return StripeHttp(double.url, f"sk_test_mesh{abs(hash(request.node.nodeid))}")
+
+
+@pytest.fixture
+def sandbox(double: FakeStripe, stripe: StripeHttp) -> Sandbox:
+    """This test's world: its faults and its journal."""
+    return Sandbox(double, stripe.api_key)
+
+
+@pytest.fixture
+def replicas(stripe: StripeHttp, postgres_url: str, tmp_path: Path) -> Iterator[tuple[Server, Server]]:  # noqa: F811
+    """Two replicas of the service on one PostgreSQL, running."""
+    first, second = (
+        Server(stripe=stripe.url, api_key=stripe.api_key, ledger=postgres_url, log=tmp_path / f"server-{number}.log")
+        for number in (1, 2)
+    )
+    try:
+        yield first.start(), second.start()
+    finally:
+        for server in (first, second):
+            if server.runs:
+                server.kill()
