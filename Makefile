@@ -74,6 +74,7 @@ mesh: $(VENV)/.mesh       ## the service behind a real Envoy, and the files in d
 generate: $(VENV)/.dev    ## regenerate what is generated: Python code of the contract, coverage page
 	@PATH=$(CURDIR)/$(BIN):$$PATH $(PY) protos/generate.py
 	@$(BIN)/fake-stripe coverage --markdown > docs/fake-stripe-coverage.md
+	@$(BIN)/cloneservice-server settings > docs/settings.md
 
 lock: $(VENV)/.dev        ## resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \

@@ -13,7 +13,7 @@ from cloneservice.v1.clone_service_pb2_grpc import add_CloneServiceServicer_to_s
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from cloneservice_server.access.watched import Watched
-from cloneservice_server.listeners import PortTaken, bind, open_access, options
+from cloneservice_server.listeners import PortTaken, bind, open_access, options, start_channelz
 from cloneservice_server.observability.gateway import WatchedGateway
 from cloneservice_server.observability.telemetry import Telemetry, open_telemetry
 from cloneservice_server.ports import Clock, Ledger, StripeGateway
@@ -102,7 +102,10 @@ class App:
     """The port listened on, once started."""
     admin: AdminServer | None = None
     """The admin port, once started, if there is one."""
+    channelz_port: int = 0
+    """The port of channelz, once started, if there is one."""
     _server: grpc.aio.Server | None = None
+    _channelz: grpc.aio.Server | None = None
     _files: dict[str, Watched[Any]] = field(default_factory=dict)
     _health: health.aio.HealthServicer = field(default_factory=health.aio.HealthServicer)
     _watch: asyncio.Task[None] | None = None
@@ -183,11 +186,13 @@ class App:
         servicer = CloneServicer(self.engine, self.queries, tokens, deadline_s_max=settings.max_deadline_s)
         add_CloneServiceServicer_to_server(complete(servicer), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        if settings.reflection:
+        if settings.serves_reflection:
             _add_reflection(server)
         return server
 
     async def _start_admin(self) -> None:
+        if self.settings.channelz_listen:
+            self._channelz, self.channelz_port = await start_channelz(self.settings)
         if not self.settings.admin_listen or self.telemetry.metrics is None:
             return
         from cloneservice_server.observability.admin import AdminServer  # noqa: PLC0415 - not paid for when it is off
@@ -229,6 +234,8 @@ class App:
             await asyncio.gather(self._watch, return_exceptions=True)
         if self.admin is not None:
             await self.admin.aclose()
+        if self._channelz is not None:
+            await self._channelz.stop(None)
         await self.ledger.aclose()
         await self.gateway.aclose()
 

@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=_version)
     add_ledger_commands(commands)
-    add_operator_commands(commands)
+    add_operator_commands(commands, _add_settings)
     return parser
 
 
@@ -108,7 +108,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         if "help" not in setting.metadata:
             continue
         flag, text = f"--{setting.name.replace('_', '-')}", setting.metadata["help"]
-        if setting.type == "bool":
+        if str(setting.type).startswith("bool"):
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
             continue
         if setting.metadata.get("many"):
@@ -136,13 +136,50 @@ def _version(_: argparse.Namespace) -> None:
 def _serve(parsed: argparse.Namespace) -> None:
     settings = load(vars(parsed), environ)
     log_lines.configure(settings.log_format, settings.log_level)
+    if settings.workers > 1:
+        _supervise(settings, as_json=parsed.json)
+        return
     with ExitStack() as resources:
         if settings.fake:
             settings = resources.enter_context(_embedded_fake(settings))
             shown = {"stripe_api_key": settings.stripe_api_key}  # of a world that ends with this process: no secret
         else:
             shown = {}
-        _run(_serve_until_stopped(settings, shown, as_json=parsed.json))
+        worker = settings.shared_port  # whose supervisor reads its line, and holds its standard input
+        _run(_serve_until_stopped(settings, shown, as_json=parsed.json or worker, until_input_ends=worker))
+
+
+def _supervise(settings: Settings, *, as_json: bool) -> None:
+    from cloneservice_server.workers import Supervisor, WorkerFailed  # noqa: PLC0415 - for --workers alone
+
+    def announce(said: dict[str, Any]) -> None:
+        if as_json:
+            print(json.dumps(said), flush=True)
+        else:
+            print(f"listening on {said['target']} with {settings.workers} workers", flush=True)
+
+    command = ["-m", "cloneservice_server", *_without_listeners(sys.argv[1:])]
+    try:
+        asyncio.run(Supervisor(settings, command, announce).run())
+    except WorkerFailed as failed:
+        raise Failure(str(failed)) from failed
+    except OSError as taken:
+        raise Failure(f"cannot listen on {settings.address}: {taken.strerror}") from taken
+
+
+def _without_listeners(arguments: list[str]) -> list[str]:
+    """A worker gets these from its supervisor, in the environment, which flags would win over."""
+    kept: list[str] = []
+    skip = False
+    for argument in arguments:
+        flag, equals, _ = argument.partition("=")
+        if skip:
+            skip = False
+        elif flag in ("--listen", "--admin-listen", "--channelz-listen", "--workers"):
+            skip = not equals
+        else:
+            kept.append(argument)
+    return kept
 
 
 def _dev(parsed: argparse.Namespace) -> None:

@@ -18,7 +18,7 @@ from cloneservice_server.access.tokens import TokenFileError
 from cloneservice_server.access.watched import Watched
 from cloneservice_server.ports import Ledger
 from cloneservice_server.rpc.interceptors.access import Access, Find, Found
-from cloneservice_server.settings import Settings, SettingsError
+from cloneservice_server.settings import Settings, SettingsError, parse_address
 
 _MESSAGE_BYTES = 4 * 1024 * 1024
 _METADATA_BYTES = 16 * 1024
@@ -83,7 +83,7 @@ def _resources(ledger: Ledger) -> Mapping[str, Find]:
 def options(settings: Settings) -> list[tuple[str, int]]:
     """Limits of every connection."""
     found = [
-        ("grpc.so_reuseport", 0),  # a taken port must be an error, not half of the traffic
+        ("grpc.so_reuseport", int(settings.shared_port)),  # a taken port must be an error, not half of the traffic
         ("grpc.max_receive_message_length", _MESSAGE_BYTES),
         ("grpc.max_send_message_length", _MESSAGE_BYTES),
         ("grpc.max_metadata_size", _METADATA_BYTES),
@@ -126,3 +126,18 @@ def _add_port(server: grpc.aio.Server, settings: Settings, files: dict[str, Watc
     except tls.TlsError as wrong:
         raise SettingsError([f"--tls-cert-file: {wrong}"]) from wrong
     return server.add_secure_port(address, tls.credentials(watched, mutual=tls_files.client_ca is not None))
+
+
+async def start_channelz(settings: Settings) -> tuple[grpc.aio.Server, int]:
+    """GRPC's debugging service on a listener of its own, and the port of that. Raises PortTaken."""
+    from grpc_channelz.v1 import channelz  # noqa: PLC0415 - not paid for when it is off
+
+    address = parse_address(settings.channelz_listen, "--channelz-listen")
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    channelz.add_channelz_servicer(server)
+    try:
+        port = server.add_insecure_port(str(address))
+    except RuntimeError as wrong:
+        raise PortTaken(f"cannot listen on {address} (--channelz-listen)") from wrong
+    await server.start()
+    return server, port

@@ -372,12 +372,12 @@ class Ledger(Protocol):
         """Finish queued transactions and close."""
         ...
 
-    async def ping(self) -> None:
-        """Prove that a write would work. Raises LedgerUnavailable."""
-        ...
-
     async def bind(self, platform_key_fingerprint: str, *, livemode: bool) -> None:
         """Tie an empty ledger to a mode, or check that it is tied to this one. Raises ValueError on the other mode."""
+        ...
+
+    async def ping(self) -> None:
+        """Prove that a write would work. Raises LedgerUnavailable."""
         ...
 
     async def begin_request(self, new: NewRequest, owner: str, lease_s: float) -> tuple[RequestRow, bool]:

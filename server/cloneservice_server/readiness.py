@@ -14,7 +14,6 @@ PROBE_S = 5.0
 """How often the ledger is asked."""
 KEY_PROBE_S = 30.0
 """How often a refused key is tried again: nobody calls meanwhile, so no call would tell that it was mended."""
-_NO_REQUEST = "00000000-0000-0000-0000-000000000000"
 
 
 class Readiness:
@@ -60,7 +59,7 @@ class Readiness:
 
     async def _probe_ledger(self) -> None:
         try:
-            await self._ledger.get_request(_NO_REQUEST)
+            await self._ledger.ping()
         except LedgerUnavailable as error:
             if self.ledger:
                 _log.error("the ledger is unavailable: not serving: %s", error)

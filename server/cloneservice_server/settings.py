@@ -1,16 +1,18 @@
-"""Everything that can be set, from flags, environment and defaults, in that order; checked at once, with advice.
+"""Everything that can be set, from flags, environment, file and defaults, in that order; checked at once, with advice.
 
-Each setting `x_y` is the flag `--x-y` and the variable `CLONESERVICE_X_Y`. The Stripe key is never a flag: it comes
-from `STRIPE_API_KEY` or from the file that `--stripe-api-key-file` names. Both at once are refused: one of them
-would be ignored, and it might be the other mode's.
+Each setting `x_y` is the flag `--x-y`, the variable `CLONESERVICE_X_Y` and the key `x_y` of the TOML file (`--config`).
+The Stripe key is in none of them: it comes from `STRIPE_API_KEY` or from the file that `--stripe-api-key-file`
+names. Both at once are refused: one of them would be ignored, and it might be the other mode's.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import hashlib
 import hmac
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +44,8 @@ def _setting(default: Any, help_text: str, **more: Any) -> Any:
 class Settings:
     """What a server is started with. Build it with `load`, which checks."""
 
+    config: str = _setting("", "TOML file with settings, by their names with underscores", metavar="FILE")
+    """TOML file with settings; flags and environment win over it. It holds no secret."""
     listen: str = _setting("127.0.0.1:50051", "host:port to serve on; port 0 takes a free one", metavar="HOST:PORT")
     """host:port to serve on; port 0 takes a free one. Not encrypted without `tls_cert_file`."""
     tls_cert_file: str = _setting("", "PEM certificates of the listener; read again when changed", metavar="FILE")
@@ -83,6 +87,8 @@ class Settings:
     """File that holds the platform's secret key, alone on its first line."""
     stripe_api_key: str = field(default="", repr=False)
     """The key itself, from `STRIPE_API_KEY` or the file; never from the command line, where every user can read it."""
+    shared_port: bool = field(default=False, repr=False, metadata={"env_only": True})
+    """Set by the supervisor of `--workers` for its workers: others listen on the same port."""
     page_token_key: str = field(default="", repr=False, metadata={"env_only": True})
     """Secret that signs page tokens, from `CLONESERVICE_PAGE_TOKEN_KEY`; derived from the Stripe key when empty."""
     lease_s: int = _setting(
@@ -109,8 +115,14 @@ class Settings:
     """Seconds between saying NOT_SERVING and taking no more calls, so that load balancers have turned away by then."""
     shutdown_grace_s: int = _setting(20, "seconds that calls in flight get on SIGTERM", low=0, high=3600)
     """Seconds that calls in flight get to finish after SIGTERM."""
-    reflection: bool = _setting(default=True, help_text="serve gRPC reflection")
-    """Whether grpcurl and the like may ask for the contract."""
+    reflection: bool | None = _setting(default=None, help_text="serve gRPC reflection (default: on loopback only)")
+    """Whether grpcurl and the like may ask for the contract; by default only on this machine."""
+    channelz_listen: str = _setting(
+        "", "host:port of gRPC's channelz (plain text; sockets, calls, peers); off by default", metavar="HOST:PORT"
+    )
+    """Where gRPC's own debugging service listens. It shows peers' addresses, so keep it on loopback."""
+    workers: int = _setting(1, "processes that share the port; more than 1 needs PostgreSQL", low=1, high=256)
+    """Processes that share the port (SO_REUSEPORT) and the ledger, restarted when they die."""
     log_format: str = _setting("text", "json or text", choices=("json", "text"))
     """`json`, one object a line, or `text`; on standard error."""
     log_level: str = _setting("info", "debug, info, warning or error", choices=("debug", "info", "warning", "error"))
@@ -120,6 +132,11 @@ class Settings:
     def fake(self) -> bool:
         """Whether an embedded fake_stripe takes Stripe's place."""
         return self.stripe == FAKE
+
+    @property
+    def serves_reflection(self) -> bool:
+        """Whether reflection is served."""
+        return self.address.is_loopback if self.reflection is None else self.reflection
 
     @property
     def stripe_url(self) -> str:
@@ -187,18 +204,19 @@ def parse_address(text: str, flag: str = "--listen") -> Address:
 
 
 def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
-    """Settings from `flags` (a value of None was not given), then `environ`, then the defaults.
+    """Settings from `flags` (a value of None was not given), then `environ`, then the file, then the defaults.
 
     Raises SettingsError with everything that is wrong at once.
     """
     problems: list[str] = []
     given: dict[str, Any] = {}
+    file = _file(flags.get("config") or environ.get("CLONESERVICE_CONFIG", ""), problems)
     for setting in dataclasses.fields(Settings):
         if setting.name == "stripe_api_key":
             continue
         value = flags.get(setting.name)
         if value is None:
-            value = environ.get(f"CLONESERVICE_{setting.name.upper()}") or None
+            value = environ.get(f"CLONESERVICE_{setting.name.upper()}") or file.get(setting.name)
         if value is not None:
             _take(setting, value, given, problems)
     _check_secrets(given, problems)
@@ -209,6 +227,25 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def _file(name: str, problems: list[str]) -> dict[str, Any]:
+    """The settings in a TOML file."""
+    if not name:
+        return {}
+    try:
+        found = tomllib.loads(Path(name).read_text(encoding="utf-8"))
+    except OSError as wrong:
+        problems.append(f"--config: cannot read {name}: {wrong.strerror}")
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
+        problems.append(f"--config: {name} is not TOML: {wrong}")
+        return {}
+    known = [setting.name for setting in dataclasses.fields(Settings) if "help" in setting.metadata]
+    for key in found.keys() - set(known):
+        near = difflib.get_close_matches(key, known, 1)
+        problems.append(f"--config: {name}: {key} is not a setting{f'; did you mean {near[0]}?' if near else ''}")
+    return found
 
 
 def secrets_in(arguments: list[str]) -> bool:
@@ -224,8 +261,8 @@ def _take(setting: dataclasses.Field[Any], value: Any, given: dict[str, Any], pr
 
 
 def _parsed(setting: dataclasses.Field[Any], value: Any) -> Any:
-    if setting.type == "bool":
-        return value if isinstance(value, bool) else _boolean(value)
+    if str(setting.type).startswith("bool"):
+        return value if isinstance(value, bool) else _boolean(str(value))
     if setting.type == "int":
         return _integer(str(value), setting.metadata["low"], setting.metadata["high"])
     choices = setting.metadata.get("choices")
@@ -280,11 +317,12 @@ def _check(settings: Settings, problems: list[str]) -> None:
         parse_address(settings.listen)
     except ValueError as wrong:
         problems.append(str(wrong))
-    if settings.admin_listen:
+    for flag, text in (("--admin-listen", settings.admin_listen), ("--channelz-listen", settings.channelz_listen)):
         try:
-            parse_address(settings.admin_listen, "--admin-listen")
+            parse_address(text or "localhost:0", flag)
         except ValueError as wrong:
             problems.append(str(wrong))
+    _check_workers(settings, problems)
     _check_tls(settings, problems)
     if not settings.ledger.startswith(("sqlite://", "postgresql://", "postgres://")):
         problems.append("--ledger must be sqlite:///PATH, sqlite://:memory: or postgresql://user@host/database")
@@ -297,6 +335,18 @@ def _check(settings: Settings, problems: list[str]) -> None:
     elif not any("stripe-api-key-file" in problem for problem in problems):
         problems.append(
             "no Stripe key: set STRIPE_API_KEY or give --stripe-api-key-file FILE (or try it out with --stripe fake)"
+        )
+
+
+def _check_workers(settings: Settings, problems: list[str]) -> None:
+    if settings.workers == 1:
+        return
+    if settings.fake:
+        problems.append("--workers with --stripe fake: the embedded double lives in one process; leave one of them out")
+    elif settings.ledger.startswith("sqlite:"):
+        problems.append(
+            "--workers needs a ledger that several processes can write: --ledger postgresql://...; a SQLite ledger "
+            "belongs to one process, which is how it stays correct"
         )
 
 

@@ -186,3 +186,72 @@ def test_each_setting_is_described() -> None:
 )
 def test_only_loopback_is_private(text: str, loopback: bool) -> None:
     assert parse_address(text).is_loopback is loopback
+
+
+# ----------------------------------------------------------------------------------------------------------- the file
+
+
+def test_the_file_is_below_flags_and_environment(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text('listen = "0.0.0.0:1"\nlog_format = "json"\nmax_deadline_s = 7\nreflection = true\n')
+    environ = {**WITH_KEY, "CLONESERVICE_CONFIG": str(path), "CLONESERVICE_LOG_FORMAT": "text"}
+
+    settings = load({"listen": "127.0.0.1:2"}, environ)
+
+    assert (settings.listen, settings.log_format, settings.max_deadline_s, settings.reflection) == (
+        "127.0.0.1:2",
+        "text",
+        7,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("lisen = 'x'", "lisen is not a setting; did you mean listen?"),
+        ("stripe_api_key = 'x'", "stripe_api_key is not a setting"),
+        ("shared_port = true", "shared_port is not a setting"),
+        ("listen = ", "is not TOML"),
+        ("max_deadline_s = 'long'", "must be a whole number between"),
+        (f"ledger = '{TEST_KEY}'", "holds a key"),
+    ],
+)
+def test_a_file_that_is_wrong_is_told(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(text)
+
+    found = problems({"config": str(path)}, WITH_KEY)
+
+    assert told in found
+    assert TEST_KEY not in found
+
+
+def test_reflection_is_on_for_this_machine_only_unless_asked_for() -> None:
+    answers = [
+        load({"listen": listen, "reflection": asked}, WITH_KEY).serves_reflection
+        for listen in ("127.0.0.1:1", "0.0.0.0:1")
+        for asked in (None, True, False)
+    ]
+
+    assert answers == [True, True, False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ({"tls_cert_file": "x"}, "go together"),
+        ({"tls_client_ca_file": "x"}, "needs --tls-cert-file"),
+        ({"trusted_proxy": ["envoy"]}, "must be spiffe://..., dns:NAME or loopback, not 'envoy'"),
+        ({"admin_listen": "x"}, "--admin-listen must be host:port"),
+        ({"channelz_listen": "x"}, "--channelz-listen must be host:port"),
+    ],
+)
+def test_settings_of_the_mesh_that_do_not_go_are_told(flags: Any, told: str) -> None:
+    assert told in problems(flags, WITH_KEY)
+
+
+def test_trusted_proxies_may_be_repeated_or_listed() -> None:
+    settings = load({"trusted_proxy": ["spiffe://a/b", "dns:envoy , loopback"]}, WITH_KEY)
+
+    assert settings.trusted_proxies == {"spiffe://a/b", "dns:envoy", "loopback"}

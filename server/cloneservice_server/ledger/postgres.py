@@ -68,6 +68,19 @@ class PostgresLedger(SqlLedger):
             await self._pool.aclose()
             raise self._unavailable(error) from error
 
+    async def schema_versions(self) -> list[int]:
+        """Versions of the schema that are applied, without opening or migrating. Raises LedgerUnavailable."""
+        try:
+            connection = await self._connect()
+            try:
+                return [row["version"] for row in await connection.fetch(migrations.SELECT_VERSIONS)]
+            finally:
+                await connection.close()
+        except asyncpg.UndefinedTableError:
+            return []
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
+            raise self._unavailable(error) from error
+
     async def aclose(self) -> None:
         """Finish running transactions and close."""
         await self._pool.aclose()
