@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 .DEFAULT_GOAL := help
-.PHONY: help demo test check replay node-sdk mesh clients polyglot generate lock clean
+.PHONY: help demo test check replay node-sdk mesh clients polyglot stripe-mock generate lock clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -70,6 +70,13 @@ $(VENV)/.mesh: $(VENV)/.dev requirements-mesh.lock
 
 mesh: $(VENV)/.mesh       ## the service behind a real Envoy, and the files in deploy/
 	@$(PY) -m pytest -q tests/mesh
+
+STRIPE_MOCK_VERSION := v0.203.0
+$(VENV)/stripe-mock-$(STRIPE_MOCK_VERSION)/stripe-mock:
+	@GOBIN=$(CURDIR)/$(@D) go install github.com/stripe/stripe-mock@$(STRIPE_MOCK_VERSION)
+
+stripe-mock: $(VENV)/.dev $(VENV)/stripe-mock-$(STRIPE_MOCK_VERSION)/stripe-mock  ## hold the service and fake_stripe against Stripe's own mock (needs go)
+	@STRIPE_MOCK=$(CURDIR)/$(lastword $^) $(PY) -m pytest -q -p xdist -n 0 tests/polyglot
 
 generate: $(VENV)/.dev    ## regenerate what is generated: Python code of the contract, coverage page
 	@PATH=$(CURDIR)/$(BIN):$$PATH $(PY) protos/generate.py
