@@ -12,6 +12,7 @@ from typing import Any
 import grpc.aio
 from cloneservice.v1.clone_service_pb2_grpc import CloneServiceStub, add_CloneServiceServicer_to_server
 from cloneservice_server.domain import errors, results, values
+from cloneservice_server.domain.baskets import Basket
 from cloneservice_server.domain.callers import ANYBODY, Caller
 from cloneservice_server.domain.commands import Command
 from cloneservice_server.ports import ChargeFilter, CloneFilter, Page, RequestRow
@@ -121,6 +122,7 @@ class FakeQueries:
 
     clones: list[values.Clone] = field(default_factory=list)
     charges: list[values.Charge] = field(default_factory=list)
+    refunds: list[values.Refund] = field(default_factory=list)
     rows: dict[str, RequestRow] = field(default_factory=dict)
     payment_methods: list[values.PlatformPaymentMethod] = field(default_factory=list)
     asked: list[Any] = field(default_factory=list)
@@ -145,6 +147,13 @@ class FakeQueries:
     async def list_charges(self, where: ChargeFilter, page: Page) -> list[values.Charge]:
         self.asked.append((where, page))
         return _page(self.charges, page, lambda charge: (charge.create_time_us, charge.charge_id))
+
+    async def list_refunds(self, charge_id: str, page: Page) -> list[values.Refund]:
+        self.asked.append((charge_id, page))
+        return _page(self.refunds, page, lambda refund: (refund.create_time_us, refund.refund_id))
+
+    async def get_basket(self, basket_id: str) -> Basket:
+        raise errors.not_found("basket", basket_id)
 
     async def lookup(self, request_id: str) -> RequestRow | None:
         return self.rows.get(request_id)

@@ -16,6 +16,7 @@ from cloneservice._calls.call import new_request_id
 from cloneservice._channel import Tls
 from cloneservice._errors import (
     AuthenticationRequired,
+    BasketNotCaptured,
     CallerNotPermitted,
     CallerUnauthenticated,
     CapabilityMissing,
@@ -44,6 +45,7 @@ from cloneservice._errors import (
     WebhookSignatureInvalid,
 )
 from cloneservice._results import (
+    BasketResult,
     BatchResult,
     ChargeResult,
     CloneAndChargeResult,
@@ -60,6 +62,11 @@ from cloneservice._retry import RetryPolicy
 from cloneservice._sync import CloneClient, Pages
 from cloneservice._values import (
     AttachOptions,
+    Basket,
+    BasketLeg,
+    BasketLegOptions,
+    BasketLegState,
+    BasketState,
     BatchEvent,
     BatchItemState,
     BatchOperation,
@@ -93,6 +100,13 @@ __all__ = [
     "AsyncPages",
     "AttachOptions",
     "AuthenticationRequired",
+    "Basket",
+    "BasketLeg",
+    "BasketLegOptions",
+    "BasketLegState",
+    "BasketNotCaptured",
+    "BasketResult",
+    "BasketState",
     "BatchEvent",
     "BatchItemState",
     "BatchOperation",

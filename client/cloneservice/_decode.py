@@ -64,7 +64,7 @@ def money(message: types.Money) -> values.Money:
     return values.Money(message.minor_units, message.currency_code)
 
 
-def optional_money(owner: types.Charge | types.Refund, name: str) -> values.Money | None:
+def optional_money(owner: types.Charge | types.Refund | types.BasketLeg, name: str) -> values.Money | None:
     """The Money field `name` of a message, or None when it is not set."""
     return money(getattr(owner, name)) if owner.HasField(name) else None  # type: ignore[arg-type]  # a Literal of names
 
@@ -165,6 +165,7 @@ def charge(message: types.Charge) -> values.Charge:
         create_time=moment(message, "create_time"),
         update_time=moment(message, "update_time"),
         etag=message.etag,
+        basket_id=message.basket_id,
     )
 
 
@@ -177,6 +178,36 @@ def refund(message: types.Refund) -> values.Refund:
         amount=optional_money(message, "amount"),
         state=read(values.RefundState, message.state),
         create_time=moment(message, "create_time"),
+        reason=message.reason,
+        metadata=dict(message.metadata),
+        update_time=moment(message, "update_time"),
+    )
+
+
+def basket(message: types.Basket) -> values.Basket:
+    """A basket."""
+    return values.Basket(
+        basket_id=message.basket_id,
+        platform_customer_id=message.platform_customer_id,
+        platform_payment_method_id=message.platform_payment_method_id,
+        state=read(values.BasketState, message.state),
+        legs=tuple(map(basket_leg, message.legs)),
+        metadata=dict(message.metadata),
+        create_time=moment(message, "create_time"),
+        update_time=moment(message, "update_time"),
+    )
+
+
+def basket_leg(message: types.BasketLeg) -> values.BasketLeg:
+    """One seller's part of a basket."""
+    return values.BasketLeg(
+        connected_account_id=message.connected_account_id,
+        amount=optional_money(message, "amount"),
+        application_fee=optional_money(message, "application_fee"),
+        state=read(values.BasketLegState, message.state),
+        charge_id=message.charge_id,
+        refund_id=message.refund_id,
+        error=failure(message.error) if message.HasField("error") else None,
     )
 
 

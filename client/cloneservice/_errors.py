@@ -13,6 +13,7 @@
     │   └── AuthenticationRequired    the issuer wants the customer, who is absent
     ├── InvalidState                  not allowed in the resource's present state
     ├── EtagMismatch                  somebody else wrote first
+    ├── BasketNotCaptured             a leg of an authorised basket was refused; all of it was given back
     ├── StripeRateLimited             Stripe's limit, after the service's own waiting and ours
     ├── StripeUnreachable             Stripe not reached; nothing was done
     ├── OutcomeUnknown                Stripe's answer was lost; go on with the same request_id
@@ -220,6 +221,23 @@ class EtagMismatch(CloneServiceError):
     """The etag given is not the current one: read the resource again."""
 
 
+class BasketNotCaptured(CloneServiceError):
+    """All legs of a basket were authorised, but Stripe refused to capture one; what was captured was refunded.
+
+    `get_basket(error.basket_id)` tells what became of each leg.
+    """
+
+    @property
+    def basket_id(self) -> str:
+        """The basket (bsk_...)."""
+        return self.metadata.get("basket_id", "")
+
+    @property
+    def state(self) -> str:
+        """CANCELED, or BROKEN when some could not be given back."""
+        return self.metadata.get("state", "")
+
+
 class StripeRateLimited(CloneServiceError):
     """Stripe's rate limit held for longer than this call had time."""
 
@@ -334,6 +352,7 @@ ERROR_CLASSES: Mapping[str, type[CloneServiceError]] = MappingProxyType(
         "WEBHOOK_SIGNATURE_INVALID": WebhookSignatureInvalid,
         "INTERNAL": InternalError,
         "LEDGER_UNAVAILABLE": LedgerUnavailable,
+        "BASKET_NOT_CAPTURED": BasketNotCaptured,
         "CALLER_UNAUTHENTICATED": CallerUnauthenticated,
         "CALLER_NOT_PERMITTED": CallerNotPermitted,
     }

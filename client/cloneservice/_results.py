@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from cloneservice._errors import CloneServiceError
 from cloneservice._values import (
+    Basket,
     Charge,
     Clone,
     CloneBatch,
@@ -87,6 +88,15 @@ class RefundResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BasketResult:
+    """The basket, all of its legs captured; one that was given back raises instead."""
+
+    basket: Basket
+    request_id: str
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchResult:
     """The batch after the call."""
 
@@ -117,6 +127,8 @@ class LookupResult:
     charge_id: str
     batch_id: str
     error: CloneServiceError | None
+    refund_id: str = ""
+    basket_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

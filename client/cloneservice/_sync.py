@@ -10,7 +10,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 import grpc
 
 from cloneservice import _decode, _errors
-from cloneservice._calls import batches, charge_life, charges, clones, payment_methods, recovery
+from cloneservice._calls import baskets, batches, charge_life, charges, clones, payment_methods, recovery
 from cloneservice._calls.call import Call, ListCall, WatchCall, method_signature
 from cloneservice._channel import DEFAULT_TARGET, Connection, Deadlines, Tls
 from cloneservice._results import Page
@@ -112,6 +112,8 @@ class CloneClient:
     get_charge = _unary(charges.get_charge)
     list_charges = _listing(charges.list_charges)
     list_refunds = _listing(charge_life.list_refunds)
+    charge_basket = _unary(baskets.charge_basket)
+    get_basket = _unary(baskets.get_basket)
     create_batch = _unary(batches.create_batch)
     get_batch = _unary(batches.get_batch)
     list_batches = _listing(batches.list_batches)

@@ -84,6 +84,38 @@ class RefundState(StrEnum):
     UNRECOGNIZED = "unrecognized"
 
 
+class BasketState(StrEnum):
+    """Life of a basket: SUCCEEDED is all legs captured, CANCELED is none, BROKEN needs a person."""
+
+    UNSPECIFIED = "unspecified"
+    AUTHORIZING = "authorizing"
+    CAPTURING = "capturing"
+    CANCELING = "canceling"
+    SUCCEEDED = "succeeded"
+    CANCELED = "canceled"
+    BROKEN = "broken"
+    UNRECOGNIZED = "unrecognized"
+
+    @property
+    def final(self) -> bool:
+        """Whether the basket will not change by itself any more."""
+        return self in (BasketState.SUCCEEDED, BasketState.CANCELED, BasketState.BROKEN)
+
+
+class BasketLegState(StrEnum):
+    """Life of one seller's part of a basket."""
+
+    UNSPECIFIED = "unspecified"
+    PENDING = "pending"
+    AUTHORIZED = "authorized"
+    CAPTURED = "captured"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    REFUNDED = "refunded"
+    STUCK = "stuck"
+    UNRECOGNIZED = "unrecognized"
+
+
 class RequestState(StrEnum):
     """What became of a request_id. UNKNOWN is the service's word for "never seen: nothing was done"."""
 
@@ -176,6 +208,18 @@ class AttachOptions:
 
     connected_customer_id: str = ""
     set_default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BasketLegOptions:
+    """What one seller of a basket gets; `application_fee` is the platform's share, in the same currency."""
+
+    connected_account_id: str
+    amount: Money
+    application_fee: Money | None = None
+    description: str = ""
+    statement_descriptor_suffix: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +365,7 @@ class Charge:
     create_time: datetime | None = None
     update_time: datetime | None = None
     etag: str = ""
+    basket_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,6 +378,36 @@ class Refund:
     amount: Money | None = None
     state: RefundState = RefundState.UNSPECIFIED
     create_time: datetime | None = None
+    reason: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    update_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BasketLeg:
+    """One seller's part of a basket, as of the basket's last change; `error` says why it is FAILED or STUCK."""
+
+    connected_account_id: str
+    amount: Money | None = None
+    application_fee: Money | None = None
+    state: BasketLegState = BasketLegState.UNSPECIFIED
+    charge_id: str = ""
+    refund_id: str = ""
+    error: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basket:
+    """One shopper's purchase from several sellers: charged on all of their accounts, or on none."""
+
+    basket_id: str
+    platform_customer_id: str = ""
+    platform_payment_method_id: str = ""
+    state: BasketState = BasketState.UNSPECIFIED
+    legs: tuple[BasketLeg, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    create_time: datetime | None = None
+    update_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

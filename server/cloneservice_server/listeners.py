@@ -77,7 +77,11 @@ def _resources(ledger: Ledger) -> Mapping[str, Find]:
             return None
         return Found((found.connected_account_id,), (Amount(found.amount.minor_units, found.amount.currency_code),))
 
-    return {"clone": clone, "charge": charge}
+    async def basket(basket_id: str) -> Found | None:
+        found = await ledger.get_basket(basket_id)
+        return None if found is None else Found(tuple(leg.connected_account_id for leg in found.legs))
+
+    return {"clone": clone, "charge": charge, "basket": basket}
 
 
 def options(settings: Settings) -> list[tuple[str, int]]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from cloneservice_server.domain.baskets import Basket
 from cloneservice_server.domain.errors import DomainError
 from cloneservice_server.domain.values import (
     Charge,
@@ -25,6 +26,7 @@ from cloneservice_server.domain.values import (
     CloneState,
     ConnectedCustomer,
     PlatformCustomer,
+    Refund,
     RequestState,
 )
 from cloneservice_server.ports_observer import Unfinished
@@ -269,6 +271,20 @@ class PutCharge:
 
 
 @dataclass(frozen=True, slots=True)
+class PutRefund:
+    """Insert or replace a refund, guarded by version as PutClone."""
+
+    refund: Refund
+
+
+@dataclass(frozen=True, slots=True)
+class PutBasket:
+    """Insert or replace a basket, guarded by version as PutClone."""
+
+    basket: Basket
+
+
+@dataclass(frozen=True, slots=True)
 class PutPlatformCustomer:
     """Insert or replace a platform customer; `external_reference` is unique when set, or EffectTaken."""
 
@@ -313,6 +329,8 @@ Write = (
     | VoidEffect
     | PutClone
     | PutCharge
+    | PutRefund
+    | PutBasket
     | PutPlatformCustomer
     | PutConnectedCustomer
     | FinishRequest
@@ -447,6 +465,26 @@ class Ledger(Protocol):
 
     async def list_charges(self, where: ChargeFilter, page: Page) -> list[Charge]:
         """Newest first by (create_time_us, charge_id)."""
+        ...
+
+    async def find_charge(self, connected_account_id: str, stripe_payment_intent_id: str) -> Charge | None:
+        """The charge of a PaymentIntent on an account."""
+        ...
+
+    async def get_refund(self, refund_id: str) -> Refund | None:
+        """Read one refund."""
+        ...
+
+    async def find_refund(self, connected_account_id: str, stripe_refund_id: str) -> Refund | None:
+        """The refund that stands for Stripe's (re_...) on an account."""
+        ...
+
+    async def list_refunds(self, charge_id: str, page: Page) -> list[Refund]:
+        """Refunds of a charge, newest first by (create_time_us, refund_id)."""
+        ...
+
+    async def get_basket(self, basket_id: str) -> Basket | None:
+        """Read one basket."""
         ...
 
     async def get_connected_customer(

@@ -11,7 +11,7 @@ from cloneservice.v1 import types_pb2
 from cloneservice_server.domain import codec
 from cloneservice_server.domain.commands import COMMANDS
 from cloneservice_server.domain.errors import InvalidRequest
-from cloneservice_server.rpc import convert, validate
+from cloneservice_server.rpc import convert, convert_charges, validate
 from cloneservice_server.rpc.status import status_of
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -26,6 +26,11 @@ CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "RevokeClone": convert.revoke_clone,
     "CreateCharge": convert.create_charge,
     "CloneAndCharge": convert.clone_and_charge,
+    "ConfirmCharge": convert_charges.confirm_charge,
+    "CaptureCharge": convert_charges.capture_charge,
+    "CancelCharge": convert_charges.cancel_charge,
+    "RefundCharge": convert_charges.refund_charge,
+    "ChargeBasket": convert_charges.charge_basket,
 }
 TEXTS = st.one_of(
     st.sampled_from(["", "usd", "EUR", "cus_1", "acct_1", "pm_1", "cln_1", "tok_1", "https://x"]),
@@ -46,6 +51,8 @@ def valid(rpc: str) -> Any:
         "connected_account_id": "acct_1",
         "platform_payment_method_id": "pm_1",
         "clone_id": "cln_1",
+        "charge_id": "chg_1",
+        "legs": [pb.BasketLegOptions(connected_account_id="acct_1", amount=CHARGE.amount)],
         "charge": CHARGE,
     }
     kind = getattr(pb, f"{rpc}Request")
@@ -65,6 +72,8 @@ def fill_field(message: Message, field: Any, draw: Callable[[Any], Any], depth: 
         getattr(message, field.name).update(draw(st.dictionaries(TEXTS, TEXTS, max_size=3)))
     elif field.message_type is not None:
         child = getattr(message, field.name)
+        if field.is_repeated:
+            child = child.add()
         child.SetInParent()
         fill(child, draw, depth + 1)
     else:

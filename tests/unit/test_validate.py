@@ -270,9 +270,17 @@ def test_a_return_url_is_a_web_address() -> None:
 
 
 def test_no_text_holds_a_nul() -> None:
-    request = pb.RefundChargeRequest(request_id=REQUEST_ID, charge_id="chg_1", reason="a\0b")
+    request = pb.ConfirmChargeRequest(request_id=REQUEST_ID, charge_id="chg_1", etag="a\0b")
 
-    assert violations(request) == {"reason": "must not hold a NUL character"}
+    assert violations(request) == {"etag": "must not hold a NUL character"}
+
+
+def test_reasons_are_stripes_own() -> None:
+    refund = pb.RefundChargeRequest(request_id=REQUEST_ID, charge_id="chg_1", reason="abandoned")
+    cancel = pb.CancelChargeRequest(request_id=REQUEST_ID, charge_id="chg_1", reason="abandoned")
+
+    assert violations(refund) == {"reason": "must be duplicate, fraudulent or requested_by_customer"}
+    assert violations(cancel) == {}
 
 
 def test_a_page_size_is_not_negative() -> None:

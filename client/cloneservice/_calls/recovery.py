@@ -25,6 +25,8 @@ def lookup_request(request_id: str, *, timeout_s: float | None = None) -> Call[L
             clone_id=response.clone_id,
             charge_id=response.charge_id,
             batch_id=response.batch_id,
+            refund_id=response.refund_id,
+            basket_id=response.basket_id,
             error=_errors.from_status(response.error, request_id=request_id, replayed=True) if failed else None,
         )
 

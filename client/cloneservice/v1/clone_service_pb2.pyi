@@ -1140,11 +1140,11 @@ class CaptureChargeRequest(_message.Message):
     """If set and different from the current one, ABORTED."""
     @_builtins.property
     def amount(self) -> _types_pb2.Money:
-        """Unset means all that is capturable."""
+        """Unset means all that is capturable; the rest of a partial capture is released."""
 
     @_builtins.property
     def application_fee(self) -> _types_pb2.Money:
-        """Unset leaves the fee."""
+        """Restates the platform's fee; unset leaves it, which must then not be more than the amount."""
 
     def __init__(
         self,
@@ -1202,7 +1202,7 @@ class CancelChargeRequest(_message.Message):
     charge_id: _builtins.str
     """chg_..."""
     reason: _builtins.str
-    """Stripe's cancellation_reason."""
+    """duplicate, fraudulent, requested_by_customer or abandoned."""
     etag: _builtins.str
     """If set and different from the current one, ABORTED."""
     def __init__(
@@ -1284,10 +1284,10 @@ class RefundChargeRequest(_message.Message):
     reason: _builtins.str
     """duplicate, fraudulent or requested_by_customer."""
     refund_application_fee: _builtins.bool
-    """Give the platform's fee back too."""
+    """Give the platform's fee back too, in proportion to the amount; otherwise the platform keeps it."""
     @_builtins.property
     def amount(self) -> _types_pb2.Money:
-        """Unset means all that is left."""
+        """Unset means all that is left; more than that is INVALID_REQUEST."""
 
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -1520,6 +1520,220 @@ class ListRefundsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListRefundsResponse: _TypeAlias = ListRefundsResponse  # noqa: Y015
+
+@_typing.final
+class BasketLegOptions(_message.Message):
+    """What one seller gets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CONNECTED_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    APPLICATION_FEE_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    STATEMENT_DESCRIPTOR_SUFFIX_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    connected_account_id: _builtins.str
+    """acct_...; each account at most once in a basket."""
+    description: _builtins.str
+    """Shown to the account."""
+    statement_descriptor_suffix: _builtins.str
+    """Shown on the statement."""
+    @_builtins.property
+    def amount(self) -> _types_pb2.Money:
+        """Amount."""
+
+    @_builtins.property
+    def application_fee(self) -> _types_pb2.Money:
+        """Platform's fee; same currency."""
+
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Caller labels, at most 20."""
+
+    def __init__(
+        self,
+        *,
+        connected_account_id: _builtins.str = ...,
+        amount: _types_pb2.Money | None = ...,
+        application_fee: _types_pb2.Money | None = ...,
+        description: _builtins.str = ...,
+        statement_descriptor_suffix: _builtins.str = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "application_fee", b"application_fee"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "application_fee", b"application_fee", "connected_account_id", b"connected_account_id", "description", b"description", "metadata", b"metadata", "statement_descriptor_suffix", b"statement_descriptor_suffix"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BasketLegOptions: _TypeAlias = BasketLegOptions  # noqa: Y015
+
+@_typing.final
+class ChargeBasketRequest(_message.Message):
+    """Request of ChargeBasket."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PLATFORM_CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    PLATFORM_PAYMENT_METHOD_ID_FIELD_NUMBER: _builtins.int
+    FLOW_FIELD_NUMBER: _builtins.int
+    REUSE_FIELD_NUMBER: _builtins.int
+    LEGS_FIELD_NUMBER: _builtins.int
+    OFF_SESSION_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Caller's idempotency key for this intent, a UUID; repeat it on every retry. Kept 30 days."""
+    platform_customer_id: _builtins.str
+    """The shopper, cus_..."""
+    platform_payment_method_id: _builtins.str
+    """A saved card: pm_/card_/src_...; empty means the customer's default. Bank debits cannot be held and are refused."""
+    flow: _types_pb2.CloneFlow.ValueType
+    """Mechanism."""
+    reuse: _types_pb2.CloneReuse.ValueType
+    """What if a clone exists on an account."""
+    off_session: _builtins.bool
+    """Customer absent. On session, a leg that wants 3-D Secure fails the basket all the same: authenticate with CreateSetup
+    first.
+    """
+    @_builtins.property
+    def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___BasketLegOptions]:
+        """One for each seller, 1 to 20."""
+
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Caller labels of the basket, at most 20."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        platform_customer_id: _builtins.str = ...,
+        platform_payment_method_id: _builtins.str = ...,
+        flow: _types_pb2.CloneFlow.ValueType = ...,
+        reuse: _types_pb2.CloneReuse.ValueType = ...,
+        legs: _abc.Iterable[Global___BasketLegOptions] | None = ...,
+        off_session: _builtins.bool = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flow", b"flow", "legs", b"legs", "metadata", b"metadata", "off_session", b"off_session", "platform_customer_id", b"platform_customer_id", "platform_payment_method_id", b"platform_payment_method_id", "request_id", b"request_id", "reuse", b"reuse"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChargeBasketRequest: _TypeAlias = ChargeBasketRequest  # noqa: Y015
+
+@_typing.final
+class ChargeBasketResponse(_message.Message):
+    """Response of ChargeBasket."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASKET_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def basket(self) -> _types_pb2.Basket:
+        """Now SUCCEEDED; a basket that was given back is a status, not a response."""
+
+    def __init__(
+        self,
+        *,
+        basket: _types_pb2.Basket | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["basket", b"basket"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basket", b"basket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChargeBasketResponse: _TypeAlias = ChargeBasketResponse  # noqa: Y015
+
+@_typing.final
+class GetBasketRequest(_message.Message):
+    """Request of GetBasket."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASKET_ID_FIELD_NUMBER: _builtins.int
+    basket_id: _builtins.str
+    """bsk_..."""
+    def __init__(
+        self,
+        *,
+        basket_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basket_id", b"basket_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBasketRequest: _TypeAlias = GetBasketRequest  # noqa: Y015
+
+@_typing.final
+class GetBasketResponse(_message.Message):
+    """Response of GetBasket."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASKET_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def basket(self) -> _types_pb2.Basket:
+        """The basket."""
+
+    def __init__(
+        self,
+        *,
+        basket: _types_pb2.Basket | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["basket", b"basket"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basket", b"basket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBasketResponse: _TypeAlias = GetBasketResponse  # noqa: Y015
 
 @_typing.final
 class CreateCloneBatchRequest(_message.Message):
@@ -2029,6 +2243,8 @@ class LookupRequestResponse(_message.Message):
     CHARGE_ID_FIELD_NUMBER: _builtins.int
     BATCH_ID_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    REFUND_ID_FIELD_NUMBER: _builtins.int
+    BASKET_ID_FIELD_NUMBER: _builtins.int
     state: Global___RequestState.ValueType
     """What became of it."""
     method: _builtins.str
@@ -2038,6 +2254,10 @@ class LookupRequestResponse(_message.Message):
     charge_id: _builtins.str
     """If one was made."""
     batch_id: _builtins.str
+    """If one was made."""
+    refund_id: _builtins.str
+    """If one was made."""
+    basket_id: _builtins.str
     """If one was made."""
     @_builtins.property
     def error(self) -> _status_pb2.Status:
@@ -2052,10 +2272,12 @@ class LookupRequestResponse(_message.Message):
         charge_id: _builtins.str = ...,
         batch_id: _builtins.str = ...,
         error: _status_pb2.Status | None = ...,
+        refund_id: _builtins.str = ...,
+        basket_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_id", b"batch_id", "charge_id", b"charge_id", "clone_id", b"clone_id", "error", b"error", "method", b"method", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basket_id", b"basket_id", "batch_id", b"batch_id", "charge_id", b"charge_id", "clone_id", b"clone_id", "error", b"error", "method", b"method", "refund_id", b"refund_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

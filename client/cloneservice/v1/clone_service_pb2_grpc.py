@@ -125,6 +125,16 @@ class CloneServiceStub(object):
                 request_serializer=cloneservice_dot_v1_dot_clone__service__pb2.ListRefundsRequest.SerializeToString,
                 response_deserializer=cloneservice_dot_v1_dot_clone__service__pb2.ListRefundsResponse.FromString,
                 _registered_method=True)
+        self.ChargeBasket = channel.unary_unary(
+                '/cloneservice.v1.CloneService/ChargeBasket',
+                request_serializer=cloneservice_dot_v1_dot_clone__service__pb2.ChargeBasketRequest.SerializeToString,
+                response_deserializer=cloneservice_dot_v1_dot_clone__service__pb2.ChargeBasketResponse.FromString,
+                _registered_method=True)
+        self.GetBasket = channel.unary_unary(
+                '/cloneservice.v1.CloneService/GetBasket',
+                request_serializer=cloneservice_dot_v1_dot_clone__service__pb2.GetBasketRequest.SerializeToString,
+                response_deserializer=cloneservice_dot_v1_dot_clone__service__pb2.GetBasketResponse.FromString,
+                _registered_method=True)
         self.CreateCloneBatch = channel.unary_unary(
                 '/cloneservice.v1.CloneService/CreateCloneBatch',
                 request_serializer=cloneservice_dot_v1_dot_clone__service__pb2.CreateCloneBatchRequest.SerializeToString,
@@ -307,6 +317,20 @@ class CloneServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ChargeBasket(self, request, context):
+        """Charges one shopper on several connected accounts, all or nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBasket(self, request, context):
+        """Reads one basket from the ledger.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateCloneBatch(self, request, context):
         """Stores a durable job and returns at once.
         """
@@ -469,6 +493,16 @@ def add_CloneServiceServicer_to_server(servicer, server):
                     servicer.ListRefunds,
                     request_deserializer=cloneservice_dot_v1_dot_clone__service__pb2.ListRefundsRequest.FromString,
                     response_serializer=cloneservice_dot_v1_dot_clone__service__pb2.ListRefundsResponse.SerializeToString,
+            ),
+            'ChargeBasket': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChargeBasket,
+                    request_deserializer=cloneservice_dot_v1_dot_clone__service__pb2.ChargeBasketRequest.FromString,
+                    response_serializer=cloneservice_dot_v1_dot_clone__service__pb2.ChargeBasketResponse.SerializeToString,
+            ),
+            'GetBasket': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBasket,
+                    request_deserializer=cloneservice_dot_v1_dot_clone__service__pb2.GetBasketRequest.FromString,
+                    response_serializer=cloneservice_dot_v1_dot_clone__service__pb2.GetBasketResponse.SerializeToString,
             ),
             'CreateCloneBatch': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateCloneBatch,
@@ -1008,6 +1042,60 @@ class CloneService(object):
             '/cloneservice.v1.CloneService/ListRefunds',
             cloneservice_dot_v1_dot_clone__service__pb2.ListRefundsRequest.SerializeToString,
             cloneservice_dot_v1_dot_clone__service__pb2.ListRefundsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChargeBasket(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloneservice.v1.CloneService/ChargeBasket',
+            cloneservice_dot_v1_dot_clone__service__pb2.ChargeBasketRequest.SerializeToString,
+            cloneservice_dot_v1_dot_clone__service__pb2.ChargeBasketResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBasket(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloneservice.v1.CloneService/GetBasket',
+            cloneservice_dot_v1_dot_clone__service__pb2.GetBasketRequest.SerializeToString,
+            cloneservice_dot_v1_dot_clone__service__pb2.GetBasketResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -69,6 +69,10 @@ class CloneServiceStub:
     """Lists charges by original customer, clone or account."""
     ListRefunds: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.ListRefundsRequest, _clone_service_pb2.ListRefundsResponse]
     """Lists refunds of a charge."""
+    ChargeBasket: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.ChargeBasketRequest, _clone_service_pb2.ChargeBasketResponse]
+    """Charges one shopper on several connected accounts, all or nothing."""
+    GetBasket: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.GetBasketRequest, _clone_service_pb2.GetBasketResponse]
+    """Reads one basket from the ledger."""
     CreateCloneBatch: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.CreateCloneBatchRequest, _clone_service_pb2.CreateCloneBatchResponse]
     """Stores a durable job and returns at once."""
     GetCloneBatch: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.GetCloneBatchRequest, _clone_service_pb2.GetCloneBatchResponse]
@@ -131,6 +135,10 @@ class CloneServiceAsyncStub(CloneServiceStub):
     """Lists charges by original customer, clone or account."""
     ListRefunds: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.ListRefundsRequest, _clone_service_pb2.ListRefundsResponse]  # type: ignore[assignment]
     """Lists refunds of a charge."""
+    ChargeBasket: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.ChargeBasketRequest, _clone_service_pb2.ChargeBasketResponse]  # type: ignore[assignment]
+    """Charges one shopper on several connected accounts, all or nothing."""
+    GetBasket: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.GetBasketRequest, _clone_service_pb2.GetBasketResponse]  # type: ignore[assignment]
+    """Reads one basket from the ledger."""
     CreateCloneBatch: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.CreateCloneBatchRequest, _clone_service_pb2.CreateCloneBatchResponse]  # type: ignore[assignment]
     """Stores a durable job and returns at once."""
     GetCloneBatch: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.GetCloneBatchRequest, _clone_service_pb2.GetCloneBatchResponse]  # type: ignore[assignment]
@@ -298,6 +306,22 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.ListRefundsResponse, _abc.Awaitable[_clone_service_pb2.ListRefundsResponse]]:
         """Lists refunds of a charge."""
+
+    @_abc_1.abstractmethod
+    def ChargeBasket(
+        self,
+        request: _clone_service_pb2.ChargeBasketRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_clone_service_pb2.ChargeBasketResponse, _abc.Awaitable[_clone_service_pb2.ChargeBasketResponse]]:
+        """Charges one shopper on several connected accounts, all or nothing."""
+
+    @_abc_1.abstractmethod
+    def GetBasket(
+        self,
+        request: _clone_service_pb2.GetBasketRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_clone_service_pb2.GetBasketResponse, _abc.Awaitable[_clone_service_pb2.GetBasketResponse]]:
+        """Reads one basket from the ledger."""
 
     @_abc_1.abstractmethod
     def CreateCloneBatch(

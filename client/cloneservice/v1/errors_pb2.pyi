@@ -43,7 +43,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CARD_DECLINED: _ErrorReason.ValueType  # 8
     """The issuer or Stripe declined. metadata: code, decline_code, advice_code. FAILED_PRECONDITION + ChargeFailure."""
     ERROR_REASON_AUTHENTICATION_REQUIRED: _ErrorReason.ValueType  # 9
-    """Off-session, and the issuer wants the customer. FAILED_PRECONDITION + ChargeFailure."""
+    """Off-session, and the issuer wants the customer: bring them back and send ConfirmCharge for metadata charge_id on
+    session; its answer carries the client secret, to be used with connected_account_id. FAILED_PRECONDITION +
+    ChargeFailure.
+    """
     ERROR_REASON_INVALID_STATE: _ErrorReason.ValueType  # 10
     """Not allowed in the resource's present state. metadata: state. FAILED_PRECONDITION."""
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 11
@@ -74,6 +77,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The policy does not allow this caller this RPC, account or amount; nothing was looked up. metadata: rpc, denied. PERMISSION_DENIED."""
     ERROR_REASON_SERVICE_STOPPING: _ErrorReason.ValueType  # 24
     """This server is going away and did nothing; the same call goes to another one. UNAVAILABLE + RetryInfo."""
+    ERROR_REASON_BASKET_NOT_CAPTURED: _ErrorReason.ValueType  # 25
+    """All legs of a basket were authorised, but Stripe refused to capture one; what was captured was refunded. metadata:
+    basket_id, leg (from 0), state (CANCELED: all was given back; BROKEN: some could not be), cause. FAILED_PRECONDITION.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Values of google.rpc.ErrorInfo.reason for the domain "cloneservice"."""
@@ -97,7 +104,10 @@ ERROR_REASON_CLONE_NOT_USABLE: ErrorReason.ValueType  # 7
 ERROR_REASON_CARD_DECLINED: ErrorReason.ValueType  # 8
 """The issuer or Stripe declined. metadata: code, decline_code, advice_code. FAILED_PRECONDITION + ChargeFailure."""
 ERROR_REASON_AUTHENTICATION_REQUIRED: ErrorReason.ValueType  # 9
-"""Off-session, and the issuer wants the customer. FAILED_PRECONDITION + ChargeFailure."""
+"""Off-session, and the issuer wants the customer: bring them back and send ConfirmCharge for metadata charge_id on
+session; its answer carries the client secret, to be used with connected_account_id. FAILED_PRECONDITION +
+ChargeFailure.
+"""
 ERROR_REASON_INVALID_STATE: ErrorReason.ValueType  # 10
 """Not allowed in the resource's present state. metadata: state. FAILED_PRECONDITION."""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 11
@@ -128,11 +138,17 @@ ERROR_REASON_CALLER_NOT_PERMITTED: ErrorReason.ValueType  # 23
 """The policy does not allow this caller this RPC, account or amount; nothing was looked up. metadata: rpc, denied. PERMISSION_DENIED."""
 ERROR_REASON_SERVICE_STOPPING: ErrorReason.ValueType  # 24
 """This server is going away and did nothing; the same call goes to another one. UNAVAILABLE + RetryInfo."""
+ERROR_REASON_BASKET_NOT_CAPTURED: ErrorReason.ValueType  # 25
+"""All legs of a basket were authorised, but Stripe refused to capture one; what was captured was refunded. metadata:
+basket_id, leg (from 0), state (CANCELED: all was given back; BROKEN: some could not be), cause. FAILED_PRECONDITION.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
 class ChargeFailure(_message.Message):
-    """Status detail sent with CARD_DECLINED and AUTHENTICATION_REQUIRED."""
+    """Status detail sent with CARD_DECLINED and AUTHENTICATION_REQUIRED. A status travels in headers and ends up in logs, so
+    the charge's next_action never holds a client_secret here.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -599,6 +599,7 @@ class Charge(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    BASKET_ID_FIELD_NUMBER: _builtins.int
     charge_id: _builtins.str
     """This service's id, chg_ + UUIDv7."""
     clone_id: _builtins.str
@@ -618,7 +619,9 @@ class Charge(_message.Message):
     state: Global___Charge.State.ValueType
     """Current state."""
     etag: _builtins.str
-    """Guards confirm, capture, cancel and refund."""
+    """Guards confirm, capture and cancel."""
+    basket_id: _builtins.str
+    """The basket it is a leg of, if any: only the basket captures or cancels it then, until the basket is final."""
     @_builtins.property
     def amount(self) -> Global___Money:
         """Requested amount."""
@@ -682,10 +685,11 @@ class Charge(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        basket_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "amount_capturable", b"amount_capturable", "amount_received", b"amount_received", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "create_time", b"create_time", "decline", b"decline", "next_action", b"next_action", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "amount_capturable", b"amount_capturable", "amount_received", b"amount_received", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "capture_method", b"capture_method", "charge_id", b"charge_id", "clone_id", b"clone_id", "connected_account_id", b"connected_account_id", "connected_customer_id", b"connected_customer_id", "create_time", b"create_time", "decline", b"decline", "etag", b"etag", "metadata", b"metadata", "next_action", b"next_action", "platform_customer_id", b"platform_customer_id", "state", b"state", "stripe_charge_id", b"stripe_charge_id", "stripe_payment_intent_id", b"stripe_payment_intent_id", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "amount_capturable", b"amount_capturable", "amount_received", b"amount_received", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "basket_id", b"basket_id", "capture_method", b"capture_method", "charge_id", b"charge_id", "clone_id", b"clone_id", "connected_account_id", b"connected_account_id", "connected_customer_id", b"connected_customer_id", "create_time", b"create_time", "decline", b"decline", "etag", b"etag", "metadata", b"metadata", "next_action", b"next_action", "platform_customer_id", b"platform_customer_id", "state", b"state", "stripe_charge_id", b"stripe_charge_id", "stripe_payment_intent_id", b"stripe_payment_intent_id", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -732,12 +736,35 @@ class Refund(_message.Message):
     STATE_CANCELED: Refund.State.ValueType  # 5
     """Canceled."""
 
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     REFUND_ID_FIELD_NUMBER: _builtins.int
     STRIPE_REFUND_ID_FIELD_NUMBER: _builtins.int
     CHARGE_ID_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
     refund_id: _builtins.str
     """This service's id, rfd_ + UUIDv7."""
     stripe_refund_id: _builtins.str
@@ -746,6 +773,8 @@ class Refund(_message.Message):
     """Charge refunded."""
     state: Global___Refund.State.ValueType
     """State."""
+    reason: _builtins.str
+    """duplicate, fraudulent or requested_by_customer, if one was given."""
     @_builtins.property
     def amount(self) -> Global___Money:
         """Amount."""
@@ -753,6 +782,14 @@ class Refund(_message.Message):
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Created."""
+
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Caller labels."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """Last change."""
 
     def __init__(
         self,
@@ -763,14 +800,233 @@ class Refund(_message.Message):
         amount: Global___Money | None = ...,
         state: Global___Refund.State.ValueType = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "charge_id", b"charge_id", "create_time", b"create_time", "refund_id", b"refund_id", "state", b"state", "stripe_refund_id", b"stripe_refund_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "charge_id", b"charge_id", "create_time", b"create_time", "metadata", b"metadata", "reason", b"reason", "refund_id", b"refund_id", "state", b"state", "stripe_refund_id", b"stripe_refund_id", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Refund: _TypeAlias = Refund  # noqa: Y015
+
+@_typing.final
+class Basket(_message.Message):
+    """One shopper's purchase from several sellers: charged on all of their accounts, or on none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Basket._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: Basket._State.ValueType  # 0
+        """Never sent."""
+        STATE_AUTHORIZING: Basket._State.ValueType  # 1
+        """The legs are being authorised; no money has moved."""
+        STATE_CAPTURING: Basket._State.ValueType  # 2
+        """Every leg was authorised and the decision to capture them all is on record: the point of no return."""
+        STATE_CANCELING: Basket._State.ValueType  # 3
+        """A leg was refused: what was authorised is being released, what was captured refunded."""
+        STATE_SUCCEEDED: Basket._State.ValueType  # 4
+        """Every leg is captured. Final."""
+        STATE_CANCELED: Basket._State.ValueType  # 5
+        """No leg holds the shopper's money. Final."""
+        STATE_BROKEN: Basket._State.ValueType  # 6
+        """Some legs hold money and Stripe refuses to give it back (see STATE_STUCK of the legs): a person must settle it.
+        Final.
+        """
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """Life of a basket. New values may be added: treat an unknown value as not final."""
+
+    STATE_UNSPECIFIED: Basket.State.ValueType  # 0
+    """Never sent."""
+    STATE_AUTHORIZING: Basket.State.ValueType  # 1
+    """The legs are being authorised; no money has moved."""
+    STATE_CAPTURING: Basket.State.ValueType  # 2
+    """Every leg was authorised and the decision to capture them all is on record: the point of no return."""
+    STATE_CANCELING: Basket.State.ValueType  # 3
+    """A leg was refused: what was authorised is being released, what was captured refunded."""
+    STATE_SUCCEEDED: Basket.State.ValueType  # 4
+    """Every leg is captured. Final."""
+    STATE_CANCELED: Basket.State.ValueType  # 5
+    """No leg holds the shopper's money. Final."""
+    STATE_BROKEN: Basket.State.ValueType  # 6
+    """Some legs hold money and Stripe refuses to give it back (see STATE_STUCK of the legs): a person must settle it.
+    Final.
+    """
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    BASKET_ID_FIELD_NUMBER: _builtins.int
+    PLATFORM_CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    PLATFORM_PAYMENT_METHOD_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    LEGS_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    basket_id: _builtins.str
+    """This service's id, bsk_ + UUID."""
+    platform_customer_id: _builtins.str
+    """The shopper, cus_... on the platform."""
+    platform_payment_method_id: _builtins.str
+    """What was charged, pm_/card_/src_... on the platform."""
+    state: Global___Basket.State.ValueType
+    """Current state."""
+    @_builtins.property
+    def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___BasketLeg]:
+        """What became of each seller's part, in the order of the request."""
+
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Caller labels."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """Created."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """Last change."""
+
+    def __init__(
+        self,
+        *,
+        basket_id: _builtins.str = ...,
+        platform_customer_id: _builtins.str = ...,
+        platform_payment_method_id: _builtins.str = ...,
+        state: Global___Basket.State.ValueType = ...,
+        legs: _abc.Iterable[Global___BasketLeg] | None = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basket_id", b"basket_id", "create_time", b"create_time", "legs", b"legs", "metadata", b"metadata", "platform_customer_id", b"platform_customer_id", "platform_payment_method_id", b"platform_payment_method_id", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Basket: _TypeAlias = Basket  # noqa: Y015
+
+@_typing.final
+class BasketLeg(_message.Message):
+    """One seller's part of a basket."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[BasketLeg._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: BasketLeg._State.ValueType  # 0
+        """Never sent."""
+        STATE_PENDING: BasketLeg._State.ValueType  # 1
+        """Not authorised yet."""
+        STATE_AUTHORIZED: BasketLeg._State.ValueType  # 2
+        """Authorised; the money is held, not taken."""
+        STATE_CAPTURED: BasketLeg._State.ValueType  # 3
+        """Captured."""
+        STATE_FAILED: BasketLeg._State.ValueType  # 4
+        """Refused, see error; nothing is held by it."""
+        STATE_CANCELED: BasketLeg._State.ValueType  # 5
+        """Released, or never begun, because another leg failed."""
+        STATE_REFUNDED: BasketLeg._State.ValueType  # 6
+        """Captured, and refunded with the platform's fee because another leg failed."""
+        STATE_STUCK: BasketLeg._State.ValueType  # 7
+        """Stripe refuses to release or refund it, see error. A mere authorisation lapses by itself."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """Life of a leg. New values may be added."""
+
+    STATE_UNSPECIFIED: BasketLeg.State.ValueType  # 0
+    """Never sent."""
+    STATE_PENDING: BasketLeg.State.ValueType  # 1
+    """Not authorised yet."""
+    STATE_AUTHORIZED: BasketLeg.State.ValueType  # 2
+    """Authorised; the money is held, not taken."""
+    STATE_CAPTURED: BasketLeg.State.ValueType  # 3
+    """Captured."""
+    STATE_FAILED: BasketLeg.State.ValueType  # 4
+    """Refused, see error; nothing is held by it."""
+    STATE_CANCELED: BasketLeg.State.ValueType  # 5
+    """Released, or never begun, because another leg failed."""
+    STATE_REFUNDED: BasketLeg.State.ValueType  # 6
+    """Captured, and refunded with the platform's fee because another leg failed."""
+    STATE_STUCK: BasketLeg.State.ValueType  # 7
+    """Stripe refuses to release or refund it, see error. A mere authorisation lapses by itself."""
+
+    CONNECTED_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    APPLICATION_FEE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CHARGE_ID_FIELD_NUMBER: _builtins.int
+    REFUND_ID_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    connected_account_id: _builtins.str
+    """The seller, acct_..."""
+    state: Global___BasketLeg.State.ValueType
+    """State as of the basket's last change."""
+    charge_id: _builtins.str
+    """The direct charge, chg_..., once there is one."""
+    refund_id: _builtins.str
+    """The refund, rfd_..., if it was refunded."""
+    @_builtins.property
+    def amount(self) -> Global___Money:
+        """Amount."""
+
+    @_builtins.property
+    def application_fee(self) -> Global___Money:
+        """Platform's fee."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Why it is FAILED or STUCK."""
+
+    def __init__(
+        self,
+        *,
+        connected_account_id: _builtins.str = ...,
+        amount: Global___Money | None = ...,
+        application_fee: Global___Money | None = ...,
+        state: Global___BasketLeg.State.ValueType = ...,
+        charge_id: _builtins.str = ...,
+        refund_id: _builtins.str = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "application_fee", b"application_fee", "error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "application_fee", b"application_fee", "charge_id", b"charge_id", "connected_account_id", b"connected_account_id", "error", b"error", "refund_id", b"refund_id", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BasketLeg: _TypeAlias = BasketLeg  # noqa: Y015
 
 @_typing.final
 class CloneBatch(_message.Message):

@@ -123,7 +123,88 @@ class CloneAndCharge:
     validate_only: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ConfirmCharge:
+    """Confirm a charge that waits for it: deferred, or declined for want of the shopper, who is here now."""
+
+    method: ClassVar[str] = "ConfirmCharge"
+    charge_id: str
+    off_session: bool = False
+    return_url: str = ""
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureCharge:
+    """Capture an authorised charge; `amount` None is all of it, `application_fee` None leaves the fee."""
+
+    method: ClassVar[str] = "CaptureCharge"
+    charge_id: str
+    amount: Money | None = None
+    application_fee: Money | None = None
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelCharge:
+    """Cancel a charge that was not captured; `reason` is Stripe's cancellation_reason, or ""."""
+
+    method: ClassVar[str] = "CancelCharge"
+    charge_id: str
+    reason: str = ""
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RefundCharge:
+    """Refund a captured charge; `amount` None is all that is left."""
+
+    method: ClassVar[str] = "RefundCharge"
+    charge_id: str
+    amount: Money | None = None
+    reason: str = ""
+    refund_application_fee: bool = False
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BasketLegOptions:
+    """What one seller gets; `application_fee` in the same currency, or None."""
+
+    connected_account_id: str
+    amount: Money
+    application_fee: Money | None = None
+    description: str = ""
+    statement_descriptor_suffix: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeBasket:
+    """Charge one shopper on several accounts, all or nothing."""
+
+    method: ClassVar[str] = "ChargeBasket"
+    platform_customer_id: str
+    legs: tuple[BasketLegOptions, ...]
+    platform_payment_method_id: str = ""
+    flow: CloneFlow | None = None
+    reuse: CloneReuse = CloneReuse.IF_CURRENT
+    off_session: bool = False
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
 Command = (
-    SavePaymentMethod | ClonePaymentMethod | AttachClone | RefreshClone | RevokeClone | CreateCharge | CloneAndCharge
+    SavePaymentMethod
+    | ClonePaymentMethod
+    | AttachClone
+    | RefreshClone
+    | RevokeClone
+    | CreateCharge
+    | CloneAndCharge
+    | ConfirmCharge
+    | CaptureCharge
+    | CancelCharge
+    | RefundCharge
+    | ChargeBasket
 )
 COMMANDS: dict[str, type[Command]] = {command.method: command for command in typing.get_args(Command)}

@@ -15,6 +15,7 @@
     │   └── AuthenticationRequired the issuer wants the customer, who is absent
     ├── InvalidState               not allowed in the resource's present state
     ├── EtagMismatch               somebody else wrote first
+    ├── BasketNotCaptured          Stripe refused to capture a leg of a basket, which was given back
     ├── StripeRateLimited          Stripe's limit, after our own waiting
     ├── StripeUnreachable          nothing was sent
     ├── OutcomeUnknown             sent, and the answer was lost
@@ -156,6 +157,12 @@ class EtagMismatch(DomainError):
     """The etag given is not the current one."""
 
     reason = "ETAG_MISMATCH"
+
+
+class BasketNotCaptured(DomainError):
+    """A leg of an authorised basket could not be captured; metadata `basket_id`, `leg`, `state` and `cause`."""
+
+    reason = "BASKET_NOT_CAPTURED"
 
 
 class StripeRateLimited(DomainError):

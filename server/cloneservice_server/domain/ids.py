@@ -19,6 +19,16 @@ def derived_id(prefix: str, seed: str) -> str:
     return f"{prefix}_{uuid.uuid5(_NAMESPACE, seed)}"
 
 
+def refund_id_of(name: str) -> str:
+    """The id of the refund that the request (or a basket's leg) `name` makes; the same whenever it is asked."""
+    return derived_id("rfd", f"refund:{name}")
+
+
+def basket_id_of(request_id: str) -> str:
+    """The id of the basket that `request_id` charges."""
+    return derived_id("bsk", f"basket:{request_id}")
+
+
 def is_request_id(text: str) -> bool:
     """Whether `text` is a UUID in its canonical form (any version)."""
     return _REQUEST_ID.fullmatch(text) is not None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cloneservice_server.domain.values import Charge, Clone, PlatformCustomer, PlatformPaymentMethod
+from cloneservice_server.domain.baskets import Basket
+from cloneservice_server.domain.values import Charge, Clone, PlatformCustomer, PlatformPaymentMethod, Refund
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,22 @@ class CloneCharged:
     reused: bool = False
 
 
-Result = SavedPaymentMethod | CloneMade | CloneRefreshed | ChargeMade | CloneCharged
+@dataclass(frozen=True, slots=True)
+class RefundMade:
+    """Answer of RefundCharge: the refund, and the charge after it."""
+
+    refund: Refund
+    charge: Charge
+
+
+@dataclass(frozen=True, slots=True)
+class BasketCharged:
+    """Answer of ChargeBasket: every leg captured."""
+
+    basket: Basket
+
+
+Result = SavedPaymentMethod | CloneMade | CloneRefreshed | ChargeMade | CloneCharged | RefundMade | BasketCharged
 RESULTS: dict[str, type[Result]] = {
     "SavePaymentMethod": SavedPaymentMethod,
     "ClonePaymentMethod": CloneMade,
@@ -56,4 +72,9 @@ RESULTS: dict[str, type[Result]] = {
     "RevokeClone": CloneMade,
     "CreateCharge": ChargeMade,
     "CloneAndCharge": CloneCharged,
+    "ConfirmCharge": ChargeMade,
+    "CaptureCharge": ChargeMade,
+    "CancelCharge": ChargeMade,
+    "RefundCharge": RefundMade,
+    "ChargeBasket": BasketCharged,
 }

@@ -207,6 +207,8 @@ class Charge:
     decline: Decline | None = None
     off_session: bool = False
     request_id: str = ""
+    """The request that made it; `<leg>:<request_id>` for a leg of a basket."""
+    basket_id: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
     create_time_us: int = 0
     update_time_us: int = 0
@@ -229,10 +231,16 @@ class Refund:
 
     refund_id: str
     charge_id: str
+    connected_account_id: str
     amount: Money
     state: RefundState
     stripe_refund_id: str = ""
+    reason: str = ""
+    request_id: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
     create_time_us: int = 0
+    update_time_us: int = 0
+    version: int = 1
 
 
 def etag(version: int, identifier: str) -> str:

@@ -19,6 +19,8 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "effect": (("effect_id",), rows.EFFECT_COLUMNS[1:]),
     "clone": (("clone_id",), ("body",)),
     "charge": (("charge_id",), ("body",)),
+    "refund": (("refund_id",), ("body",)),
+    "basket": (("basket_id",), ("body",)),
     "platform_customer": (("platform_customer_id",), ("body",)),
     "connected_customer": (("connected_account_id", "platform_customer_id"), ("body",)),
 }
@@ -59,6 +61,12 @@ _RULES = {
     "a charge names a clone that is not there": """
 SELECT charge_id AS id FROM charge
 WHERE clone_id <> '' AND NOT EXISTS (SELECT 1 FROM clone WHERE clone.clone_id = charge.clone_id)""",
+    "a refund names a charge that is not there": """
+SELECT refund_id AS id FROM refund
+WHERE NOT EXISTS (SELECT 1 FROM charge WHERE charge.charge_id = refund.charge_id)""",
+    "a finished request left its basket open": """
+SELECT basket.basket_id AS id FROM basket JOIN request ON request.request_id = basket.request_id
+WHERE request.state IN ('succeeded', 'failed') AND basket.state NOT IN ('succeeded', 'canceled', 'broken')""",
     "one request made two charges": """
 SELECT request_id AS id FROM charge WHERE request_id <> '' GROUP BY request_id HAVING count(*) > 1""",
     "a finished request names a clone that is not there": """
@@ -100,6 +108,8 @@ async def problems(ledger: SqlLedger) -> AsyncIterator[Problem]:
 async def _unreadable(ledger: SqlLedger) -> AsyncIterator[Problem]:
     readers = {
         "effect": rows.effect_row,
+        "refund": rows.refund,
+        "basket": rows.basket,
         "platform_customer": rows.platform_customer,
         "connected_customer": rows.connected_customer,
     }

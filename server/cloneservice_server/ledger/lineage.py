@@ -159,7 +159,7 @@ def list_clones(where: CloneFilter, page: Page) -> Part:
         "connected_account_id": where.connected_account_id,
     }
     states = tuple(state.value for state in where.states or (state for state in CloneState if state != "erased"))
-    return _newest("clone", columns, () if len(states) == len(CloneState) else states, page, where.accounts)
+    return newest("clone", columns, () if len(states) == len(CloneState) else states, page, where.accounts)
 
 
 def list_charges(where: ChargeFilter, page: Page) -> Part:
@@ -169,12 +169,13 @@ def list_charges(where: ChargeFilter, page: Page) -> Part:
         "clone_id": where.clone_id,
         "connected_account_id": where.connected_account_id,
     }
-    return _newest("charge", columns, tuple(state.value for state in where.states), page, where.accounts)
+    return newest("charge", columns, tuple(state.value for state in where.states), page, where.accounts)
 
 
-def _newest(
+def newest(
     table: str, columns: dict[str, str], states: tuple[str, ...], page: Page, accounts: tuple[str, ...] | None
 ) -> Part:
+    """Rows of `table` that match all columns given, newest first; `accounts` None is all accounts."""
     args: list[Any] = []
 
     def arg(value: object) -> str:

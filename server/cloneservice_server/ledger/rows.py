@@ -11,11 +11,13 @@ from dataclasses import fields
 from typing import Any, Protocol
 
 from cloneservice_server.domain import codec
+from cloneservice_server.domain.baskets import Basket
 from cloneservice_server.domain.values import (
     Charge,
     Clone,
     ConnectedCustomer,
     PlatformCustomer,
+    Refund,
     RequestState,
 )
 from cloneservice_server.ports import EffectRow, EffectState, RequestRow, StripeCall
@@ -68,6 +70,16 @@ def clone(row: Row) -> Clone:
 def charge(row: Row) -> Charge:
     """A row of `charge`."""
     return codec.loads(Charge, row["body"])
+
+
+def refund(row: Row) -> Refund:
+    """A row of `refund`."""
+    return codec.loads(Refund, row["body"])
+
+
+def basket(row: Row) -> Basket:
+    """A row of `basket`."""
+    return codec.loads(Basket, row["body"])
 
 
 def platform_customer(row: Row) -> PlatformCustomer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from cloneservice_server.domain.values import RequestState
-from cloneservice_server.ledger import lineage
+from cloneservice_server.ledger import lineage, refunds
 from cloneservice_server.ledger.part import Part
 from cloneservice_server.ledger.rows import EFFECT_COLUMNS, REQUEST_COLUMNS, call_json, result_json
 from cloneservice_server.ports import (
@@ -16,10 +16,12 @@ from cloneservice_server.ports import (
     LinkRequest,
     NewEffect,
     NewRequest,
+    PutBasket,
     PutCharge,
     PutClone,
     PutConnectedCustomer,
     PutPlatformCustomer,
+    PutRefund,
     SettleEffect,
     VoidEffect,
     Write,
@@ -305,6 +307,10 @@ def writes_of(writes: Sequence[Write]) -> list[Part]:
                 parts.append(lineage.put_clone(write))
             case PutCharge():
                 parts.append(lineage.put_charge(write))
+            case PutRefund():
+                parts.append(refunds.put_refund(write))
+            case PutBasket():
+                parts.append(refunds.put_basket(write))
             case PutPlatformCustomer():
                 parts.append(lineage.put_platform_customer(write))
             case PutConnectedCustomer():

@@ -7,8 +7,9 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from cloneservice_server.domain.values import Charge, Clone, CloneFlow, ConnectedCustomer, PlatformCustomer
-from cloneservice_server.ledger import lineage, rows, statements
+from cloneservice_server.domain.baskets import Basket
+from cloneservice_server.domain.values import Charge, Clone, CloneFlow, ConnectedCustomer, PlatformCustomer, Refund
+from cloneservice_server.ledger import lineage, refunds, rows, statements
 from cloneservice_server.ledger.part import Part
 from cloneservice_server.ledger.rows import Row
 from cloneservice_server.ports import (
@@ -193,6 +194,31 @@ class SqlLedger(ABC):
     async def list_charges(self, where: ChargeFilter, page: Page) -> list[Charge]:
         """Newest first by (create_time_us, charge_id)."""
         return [rows.charge(row) for row in await self.read(lineage.list_charges(where, page))]
+
+    async def find_charge(self, connected_account_id: str, stripe_payment_intent_id: str) -> Charge | None:
+        """The charge of a PaymentIntent on an account."""
+        part = refunds.select_charge_of_payment_intent(connected_account_id, stripe_payment_intent_id)
+        found = await self.read(part)
+        return rows.charge(found[0]) if found else None
+
+    async def get_refund(self, refund_id: str) -> Refund | None:
+        """Read one refund."""
+        found = await self.read(refunds.select_refund(refund_id))
+        return rows.refund(found[0]) if found else None
+
+    async def find_refund(self, connected_account_id: str, stripe_refund_id: str) -> Refund | None:
+        """The refund that stands for Stripe's (re_...) on an account."""
+        found = await self.read(refunds.select_refund_by_stripe_id(connected_account_id, stripe_refund_id))
+        return rows.refund(found[0]) if found else None
+
+    async def list_refunds(self, charge_id: str, page: Page) -> list[Refund]:
+        """Refunds of a charge, newest first by (create_time_us, refund_id)."""
+        return [rows.refund(row) for row in await self.read(refunds.list_refunds(charge_id, page))]
+
+    async def get_basket(self, basket_id: str) -> Basket | None:
+        """Read one basket."""
+        found = await self.read(refunds.select_basket(basket_id))
+        return rows.basket(found[0]) if found else None
 
     async def get_connected_customer(
         self, connected_account_id: str, platform_customer_id: str

@@ -12,6 +12,7 @@ from cloneservice.v1 import types_pb2
 
 from cloneservice_server.domain import codec, commands, errors, results, values
 from cloneservice_server.domain.callers import ANYBODY, Caller
+from cloneservice_server.domain.ids import basket_id_of, refund_id_of
 from cloneservice_server.ports import ChargeFilter, CloneFilter, RequestRow
 from cloneservice_server.rpc import messages, status
 
@@ -204,6 +205,10 @@ _LOOKUP_STATES = {
 }
 
 
+def _succeeded(row: RequestRow) -> bool:
+    return row.state is values.RequestState.SUCCEEDED
+
+
 def looked_up(row: RequestRow | None) -> pb.LookupRequestResponse:
     """Response of LookupRequest; a request never seen is UNKNOWN, not an error."""
     if row is None:
@@ -214,5 +219,7 @@ def looked_up(row: RequestRow | None) -> pb.LookupRequestResponse:
         clone_id=row.clone_id,
         charge_id=row.charge_id,
         batch_id=row.batch_id,
+        refund_id=refund_id_of(row.request_id) if row.method == "RefundCharge" and _succeeded(row) else "",
+        basket_id=basket_id_of(row.request_id) if row.method == "ChargeBasket" else "",
         error=status.status_of(errors.decode(row.error)) if row.error else None,
     )

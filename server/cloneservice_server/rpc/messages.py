@@ -148,4 +148,5 @@ def charge(value: values.Charge, *, with_secret: bool = False) -> types_pb2.Char
         create_time=timestamp(value.create_time_us),
         update_time=timestamp(value.update_time_us),
         etag=values.etag(value.version, value.charge_id),
+        basket_id=value.basket_id,
     )

@@ -28,7 +28,7 @@ MONEY_OF_CHARGE = frozenset({"ConfirmCharge", "CaptureCharge", "RefundCharge"})
 """RPCs that move an amount that the charge, not the request, may name."""
 
 ACCOUNT_FIELDS = frozenset({"connected_account_id", "connected_account_ids", "on_behalf_of_account_id"})
-RESOURCE_FIELDS = {"clone_id": "clone", "charge_id": "charge", "batch_id": "batch"}
+RESOURCE_FIELDS = {"clone_id": "clone", "charge_id": "charge", "batch_id": "batch", "basket_id": "basket"}
 """Field to the resource type, whose accounts the ledger knows."""
 NEUTRAL_IDS = frozenset(
     {

@@ -18,6 +18,7 @@ from cloneservice_server.ports import ChargeFilter, CloneFilter, Page, RequestRo
 from cloneservice_server.rpc import convert, messages, validate
 from cloneservice_server.rpc.caller import CALLER
 from cloneservice_server.rpc.paging import PageTokens, page_size
+from cloneservice_server.rpc.servicer_charges import ChargeLifeServicer, ChargeQueries
 
 NO_DEADLINE_S = 1e9
 """gRPC reports "no deadline" as a number of seconds beyond any real one."""
@@ -64,7 +65,7 @@ class Engine(Protocol):
         ...
 
 
-class Queries(Protocol):
+class Queries(ChargeQueries, Protocol):
     """The way to read (workflows/queries.py)."""
 
     async def get_clone(self, clone_id: str) -> values.Clone:
@@ -94,7 +95,7 @@ class Queries(Protocol):
         ...
 
 
-class CloneServicer:
+class CloneServicer(ChargeLifeServicer):
     """CloneService on an engine and its queries; `planned.complete` adds the RPCs that are not here.
 
     `deadline_s_max` is the deadline, in seconds, of callers that set none or a longer one.
@@ -102,7 +103,7 @@ class CloneServicer:
 
     def __init__(self, engine: Engine, queries: Queries, tokens: PageTokens, *, deadline_s_max: float = 60.0) -> None:
         self._engine = engine
-        self._queries = queries
+        self._queries: Queries = queries
         self._tokens = tokens
         self._deadline_s_max = deadline_s_max
 

@@ -157,6 +157,7 @@ TABLE: dict[str, Row] = {
     "AUTHENTICATION_REQUIRED": Row(grpc.StatusCode.FAILED_PRECONDITION, (_charge_failure,)),
     "INVALID_STATE": Row(grpc.StatusCode.FAILED_PRECONDITION),
     "ETAG_MISMATCH": Row(grpc.StatusCode.ABORTED),
+    "BASKET_NOT_CAPTURED": Row(grpc.StatusCode.FAILED_PRECONDITION),
     "STRIPE_RATE_LIMITED": Row(grpc.StatusCode.RESOURCE_EXHAUSTED, (_quota, _retry)),
     "STRIPE_UNREACHABLE": Row(grpc.StatusCode.UNAVAILABLE, (_retry,)),
     "STRIPE_OUTCOME_UNKNOWN": Row(grpc.StatusCode.UNAVAILABLE, (_retry,)),

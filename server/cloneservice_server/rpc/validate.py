@@ -40,6 +40,7 @@ ID_PREFIXES: dict[str, tuple[str, ...]] = {
     "clone_id": ("cln_",),
     "charge_id": ("chg_",),
     "batch_id": ("bat_",),
+    "basket_id": ("bsk_",),
     "SavePaymentMethodRequest.platform_payment_method_id": ("pm_", "tok_", "src_"),
 }
 """Field name, or message and field name, to the prefixes its ids may have. A repeated field holds such ids."""
@@ -154,8 +155,8 @@ def _check_for(field: FieldDescriptor) -> Callable[[str, Any], Violations] | Non
         return _id_check(prefixes)
     if field.enum_type is not None:
         return _enum_check(field.enum_type, zero_allowed=not field.is_repeated)
-    if field.name in NAMED:
-        return NAMED[field.name]
+    if (named := NAMED.get(qualified) or NAMED.get(field.name)) is not None:
+        return named
     if field.type in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES):
         return _text_check(TEXT_LENGTHS.get(field.name, ID_LENGTH))
     return None
@@ -253,6 +254,14 @@ def _metadata_problem(key: str, value: str) -> str:
     return "a value must not hold a NUL character" if "\0" in value else ""
 
 
+def _one_of(*words: str) -> Callable[[str, str], Violations]:
+    def checked(path: str, value: str) -> Violations:
+        if value not in words:
+            yield FieldViolation(path, f"must be {', '.join(words[:-1])} or {words[-1]}")
+
+    return checked
+
+
 NAMED: dict[str, Callable[[str, Any], Violations]] = {
     "request_id": _request_id,
     "currency_code": _currency_code,
@@ -262,7 +271,10 @@ NAMED: dict[str, Callable[[str, Any], Violations]] = {
     "after_sequence": _not_negative,
     "external_reference": _external_reference,
     "return_url": _return_url,
+    "RefundChargeRequest.reason": _one_of("duplicate", "fraudulent", "requested_by_customer"),
+    "CancelChargeRequest.reason": _one_of("duplicate", "fraudulent", "requested_by_customer", "abandoned"),
 }
+"""Field name, or message and field name, to the check of its value."""
 
 
 # -------------------------------------------------------------------------------------------- rules across two fields

@@ -27,6 +27,7 @@ _FIELDS: dict[str, dict[str, str]] = {
     "attach": {"customer": "attach.connected_customer_id"},
     "intent": _CHARGE,
     "confirm": _CHARGE,
+    "reconfirm": {"return_url": "return_url"},
     "capture": {"amount_to_capture": "amount.minor_units", "application_fee_amount": "application_fee.minor_units"},
     "cancel": {"cancellation_reason": "reason"},
     "refund": {"amount": "amount.minor_units", "reason": "reason", "metadata": "metadata"},

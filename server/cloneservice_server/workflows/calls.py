@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from cloneservice_server.domain.commands import ChargeOptions, NewCustomer
-from cloneservice_server.domain.values import CaptureMethod, Clone, CloneFlow
+from cloneservice_server.domain.commands import CaptureCharge, ChargeOptions, NewCustomer, RefundCharge
+from cloneservice_server.domain.ids import refund_id_of
+from cloneservice_server.domain.values import CaptureMethod, Charge, Clone, CloneFlow
 from cloneservice_server.ports import StripeCall
 
 EFFECT = "cloneservice_effect"
 REQUEST = "cloneservice_request_id"
 CLONE = "cloneservice_clone_id"
 CHARGE = "cloneservice_charge_id"
+REFUND = "cloneservice_refund_id"
+BASKET = "cloneservice_basket_id"
 PLATFORM_CUSTOMER = "cloneservice_platform_customer"
 PLATFORM_PAYMENT_METHOD = "cloneservice_platform_payment_method"
 EXTERNAL_REFERENCE = "cloneservice_external_reference"
@@ -129,11 +132,14 @@ def _path_of(flow: CloneFlow, customer: str, saved: str) -> str:
     return f"/v1/sources/{saved}" if flow is CloneFlow.SOURCE else f"/v1/customers/{customer}/sources/{saved}"
 
 
-def create_payment_intent(made: Clone, options: ChargeOptions, request_id: str, charge_id: str) -> StripeCall:
-    """The first phase of a charge: no money moves.
+def create_payment_intent(
+    made: Clone, options: ChargeOptions, name: str, charge_id: str, basket_id: str = ""
+) -> StripeCall:
+    """The first phase of a charge: no money moves. `name` is the request's id, or that of a leg of its basket.
 
     The type is named, so that the account's dashboard settings can neither add redirects nor demand a return_url.
     """
+    basket = {BASKET: basket_id} if basket_id else {}
     params: dict[str, Any] = {
         "amount": options.amount.minor_units,
         "currency": options.amount.currency_code.lower(),
@@ -141,7 +147,8 @@ def create_payment_intent(made: Clone, options: ChargeOptions, request_id: str, 
         "capture_method": "manual" if options.capture_method is CaptureMethod.MANUAL else "automatic_async",
         "metadata": {
             **options.metadata,
-            REQUEST: request_id,
+            **basket,
+            REQUEST: name,
             CHARGE: charge_id,
             **_lineage(made),
         },
@@ -166,11 +173,59 @@ def _charge_type(made: Clone) -> str:
     return "us_bank_account" if made.summary.type == "us_bank_account" else "card"
 
 
-def confirm_payment_intent(account: str, payment_intent: str, options: ChargeOptions) -> StripeCall:
-    """The second phase: one PaymentIntent succeeds at most once, whatever happens to keys and clocks."""
-    params: dict[str, Any] = {}
-    if options.off_session:
+def confirm_payment_intent(
+    charge: Charge, *, off_session: bool, return_url: str = "", payment_method: str = ""
+) -> StripeCall:
+    """The second phase: one PaymentIntent succeeds at most once, whatever happens to keys and clocks.
+
+    `payment_method` is named when a decline has taken it off the PaymentIntent.
+    """
+    params: dict[str, Any] = {"payment_method": payment_method} if payment_method else {}
+    if off_session:
         params["off_session"] = True
-    elif options.return_url:
-        params["return_url"] = options.return_url
-    return StripeCall("POST", f"/v1/payment_intents/{payment_intent}/confirm", account=account, params=params)
+    elif return_url:
+        params["return_url"] = return_url
+    return _of_payment_intent(charge, "confirm", params)
+
+
+def capture_payment_intent(charge: Charge, effect_id: str, command: CaptureCharge | None = None) -> StripeCall:
+    """Take what was authorised, or part of it; the effect leaves its name, so that its outcome can be told apart."""
+    params: dict[str, Any] = {"metadata": {EFFECT: effect_id}}
+    if command is not None and command.amount is not None:
+        params["amount_to_capture"] = command.amount.minor_units
+    if command is not None and command.application_fee is not None:
+        params["application_fee_amount"] = command.application_fee.minor_units
+    return _of_payment_intent(charge, "capture", params)
+
+
+def cancel_payment_intent(charge: Charge, reason: str = "") -> StripeCall:
+    """Give the PaymentIntent up; what was authorised is released."""
+    return _of_payment_intent(charge, "cancel", {"cancellation_reason": reason} if reason else {})
+
+
+def _of_payment_intent(charge: Charge, verb: str, params: dict[str, Any]) -> StripeCall:
+    path = f"/v1/payment_intents/{charge.stripe_payment_intent_id}/{verb}"
+    return StripeCall("POST", path, account=charge.connected_account_id, params=params)
+
+
+def read_payment_intent(charge: Charge) -> StripeCall:
+    """The PaymentIntent with its charge, which tells what was refunded."""
+    path = f"/v1/payment_intents/{charge.stripe_payment_intent_id}"
+    return StripeCall("GET", path, charge.connected_account_id, {"expand": ["latest_charge"]})
+
+
+def refund(charge: Charge, name: str, command: RefundCharge) -> StripeCall:
+    """Refund on the connected account. Without an amount Stripe refunds all that is left, whatever we know of it."""
+    ours = {EFFECT: f"refund:{name}", REFUND: refund_id_of(name), CHARGE: charge.charge_id}
+    params: dict[str, Any] = {
+        "payment_intent": charge.stripe_payment_intent_id,
+        "metadata": {**command.metadata, **ours},
+        "expand": ["charge"],
+    }
+    if command.amount is not None:
+        params["amount"] = command.amount.minor_units
+    if command.reason:
+        params["reason"] = command.reason
+    if command.refund_application_fee and charge.application_fee:
+        params["refund_application_fee"] = True
+    return StripeCall("POST", "/v1/refunds", account=charge.connected_account_id, params=params)

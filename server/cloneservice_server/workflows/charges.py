@@ -6,6 +6,7 @@ One PaymentIntent succeeds at most once whatever happens to keys, leases and clo
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 
 from cloneservice_server.domain import errors
 from cloneservice_server.domain.commands import ChargeOptions
@@ -14,7 +15,13 @@ from cloneservice_server.domain.values import Charge, ChargeState, Clone, CloneS
 from cloneservice_server.ports import LinkRequest, NewEffect, PutCharge, PutClone, Refused
 from cloneservice_server.workflows import calls
 from cloneservice_server.workflows.run import Run
-from cloneservice_server.workflows.stripe_objects import Body, decline_facts, payment_intent_facts, with_payment_intent
+from cloneservice_server.workflows.stripe_objects import (
+    Body,
+    decline_facts,
+    news_of,
+    payment_intent_facts,
+    with_payment_intent,
+)
 
 
 def charge_id_of(request_id: str) -> str:
@@ -22,30 +29,41 @@ def charge_id_of(request_id: str) -> str:
     return derived_id("chg", f"charge:{request_id}")
 
 
-async def make_charge(run: Run, made: Clone, options: ChargeOptions) -> tuple[Clone, Charge]:
-    """Create and confirm the charge of this request with a clone; the clone comes back as the charge left it.
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """Which charge of a request that makes several: a leg of a basket. Names of effects end in the request_id."""
+
+    name: str
+    """`<index>:<request_id>`."""
+    basket_id: str
+
+
+async def make_charge(run: Run, made: Clone, options: ChargeOptions, leg: Leg | None = None) -> tuple[Clone, Charge]:
+    """Create and confirm the charge of this request (or leg) with a clone; the clone comes back as the charge left it.
 
     Raises CloneNotUsable, CardDeclined or AuthenticationRequired (with the recorded charge), and what `Run.effect`
     raises.
     """
-    charge_id = charge_id_of(run.request_id)
+    name = leg.name if leg else run.request_id
+    charge_id = charge_id_of(name)
     charge = await run.ledger.get_charge(charge_id) if run.resumed or run.row.charge_id else None
     if charge is not None:
-        await _require_own(run, charge)
+        await _require_own(run, charge, name)
     if charge is None:
-        made, charge = await _create(run, made, options, charge_id)
+        made, charge = await _create(run, made, options, leg, charge_id)
     if not options.defer_confirmation:
-        charge = await _confirm(run, charge, options)
+        call = calls.confirm_payment_intent(charge, off_session=options.off_session, return_url=options.return_url)
+        charge = await confirm(run, charge, NewEffect(f"confirm:{name}", "confirm", call))
     return made, charge
 
 
-async def _require_own(run: Run, charge: Charge) -> None:
+async def _require_own(run: Run, charge: Charge, name: str) -> None:
     """Raise RequestIdReused for a charge that was made under this request_id before the request was forgotten.
 
     Its amount may be another, and confirming it a second time nobody has asked for. Our own charge was written together
     with the outcome of our own intent.
     """
-    intent = await run.ledger.get_effect(f"intent:{run.request_id}")
+    intent = await run.ledger.get_effect(f"intent:{name}")
     if intent is None or intent.stripe_id != charge.stripe_payment_intent_id:
         raise errors.RequestIdReused(
             f"This request_id made the charge {charge.charge_id} in the past, and its answer is kept no longer; "
@@ -54,10 +72,13 @@ async def _require_own(run: Run, charge: Charge) -> None:
         )
 
 
-async def _create(run: Run, made: Clone, options: ChargeOptions, charge_id: str) -> tuple[Clone, Charge]:
+async def _create(
+    run: Run, made: Clone, options: ChargeOptions, leg: Leg | None, charge_id: str
+) -> tuple[Clone, Charge]:
     require_usable(made)
-    call = calls.create_payment_intent(made, options, run.request_id, charge_id)
-    facts = await run.effect(NewEffect(f"intent:{run.request_id}", "intent", call))
+    name, basket_id = (leg.name, leg.basket_id) if leg else (run.request_id, "")
+    call = calls.create_payment_intent(made, options, name, charge_id, basket_id)
+    facts = await run.effect(NewEffect(f"intent:{name}", "intent", call))
     now = run.now_us()
     charge = Charge(
         charge_id=charge_id,
@@ -71,26 +92,36 @@ async def _create(run: Run, made: Clone, options: ChargeOptions, charge_id: str)
         capture_method=options.capture_method,
         state=ChargeState.REQUIRES_CONFIRMATION,
         off_session=options.off_session,
-        request_id=run.request_id,
+        request_id=name,
+        basket_id=basket_id,
         metadata=options.metadata,
         create_time_us=now,
         update_time_us=now,
     )
-    run.stage(PutCharge(charge), LinkRequest(charge_id=charge_id))
+    run.stage(PutCharge(charge))
+    if leg is None:
+        run.stage(LinkRequest(charge_id=charge_id))
     if made.state is CloneState.ACTIVE:  # unattached: this attempt spends it, even a declined one (recorded)
         made = _with_state(made, CloneState.CONSUMED, now)
         run.stage(PutClone(made))
     return made, charge
 
 
-async def _confirm(run: Run, charge: Charge, options: ChargeOptions) -> Charge:
-    call = calls.confirm_payment_intent(charge.connected_account_id, charge.stripe_payment_intent_id, options)
+async def confirm(run: Run, charge: Charge, effect: NewEffect) -> Charge:
+    """Confirm the charge's PaymentIntent; the charge comes back as Stripe then shows it, and staged.
+
+    Raises CardDeclined or AuthenticationRequired (with the recorded charge), and what `Run.effect` raises.
+    """
     try:
-        facts = await run.effect(NewEffect(f"confirm:{run.request_id}", "confirm", call))
+        facts = await run.effect(effect)
     except errors.CardDeclined as error:
         declined = _declined(charge, error.__cause__, run.now_us())
         run.stage(PutCharge(declined))
         error.charge = declined
+        error.metadata.update(charge_id=charge.charge_id, connected_account_id=charge.connected_account_id)
+        raise
+    except errors.InvalidState as error:
+        stage_shown(run, charge, error)
         raise
     except errors.OutcomeUnknown:
         if charge.state is not ChargeState.INDETERMINATE:
@@ -101,6 +132,17 @@ async def _confirm(run: Run, charge: Charge, options: ChargeOptions) -> Charge:
     charged = with_payment_intent(charge, facts, run.now_us())
     run.stage(PutCharge(charged))
     return charged
+
+
+def stage_shown(run: Run, charge: Charge, error: errors.InvalidState) -> Charge:
+    """The charge as the PaymentIntent in Stripe's refusal shows it, staged; as it was if the refusal shows none."""
+    cause = error.__cause__
+    body = cause.body.get("payment_intent") if isinstance(cause, Refused) else None
+    shown = news_of(charge, payment_intent_facts(body), run.now_us()) if isinstance(body, dict) else None
+    if shown is None:
+        return charge
+    run.stage(PutCharge(shown))
+    return shown
 
 
 def _declined(charge: Charge, cause: BaseException | None, now_us: int) -> Charge:

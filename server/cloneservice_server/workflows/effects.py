@@ -13,7 +13,13 @@ from typing import Any
 from cloneservice_server.domain import errors
 from cloneservice_server.ports import EffectRow, Refused, StripeCall
 from cloneservice_server.workflows import calls
-from cloneservice_server.workflows.stripe_objects import Body, default_payment_method, payment_intent_facts, summary_of
+from cloneservice_server.workflows.stripe_objects import (
+    Body,
+    default_payment_method,
+    payment_intent_facts,
+    refunded_of,
+    summary_of,
+)
 
 Read = Callable[[StripeCall], Awaitable[Body]]
 
@@ -80,6 +86,14 @@ def _keep_payment_method(body: Body) -> Body:
     return kept
 
 
+def _keep_refund(body: Body) -> Body:
+    charge = body.get("charge")
+    kept: Body = {"id": body["id"], "status": body["status"], "amount": body["amount"]}
+    if isinstance(charge, dict):
+        kept["amount_refunded"] = refunded_of(charge)
+    return kept
+
+
 async def _listed(read: Read, row: EffectRow, path: str, filters: dict[str, Any]) -> Finding:
     """The object made by this effect among the account's newest ones, matched by our metadata; lists are consistent."""
     since = row.intent_time_us // 1_000_000 - _CLOCK_SLACK_S
@@ -143,6 +157,46 @@ async def _look_confirmed(read: Read, row: EffectRow) -> Finding:
     return Absent() if body["status"] in ("requires_confirmation", "requires_payment_method") else Found(body)
 
 
+async def _payment_intent(read: Read, row: EffectRow) -> Body:
+    return await read(StripeCall("GET", row.call.path.rpartition("/")[0], row.call.account))
+
+
+async def _look_reconfirmed(read: Read, row: EffectRow) -> Finding:
+    """As _look_confirmed, but a decline may be that of an earlier attempt: then it is tried (again).
+
+    One PaymentIntent succeeds once, so that costs an attempt at most.
+    """
+    body = await _payment_intent(read, row)
+    return Absent() if body["status"] in ("requires_confirmation", "requires_payment_method") else Found(body)
+
+
+async def _look_captured(read: Read, row: EffectRow) -> Finding:
+    """A capture leaves the effect's name on the PaymentIntent; without it, other hands captured or canceled."""
+    body = await _payment_intent(read, row)
+    if body["status"] == "requires_capture":
+        return Absent()
+    if (body.get("metadata") or {}).get(calls.EFFECT) == row.effect_id:
+        return Found(body)
+    return _wrong_state(body)
+
+
+async def _look_canceled(read: Read, row: EffectRow) -> Finding:
+    """Canceled is canceled, whoever did it."""
+    body = await _payment_intent(read, row)
+    if body["status"] == "canceled":
+        return Found(body)
+    return _wrong_state(body) if body["status"] == "succeeded" else Absent()
+
+
+def _wrong_state(body: Body) -> FoundRefused:
+    code = "payment_intent_unexpected_state"
+    return FoundRefused(Refused(400, "invalid_request_error", code, body={"payment_intent": body}))
+
+
+async def _look_refund(read: Read, row: EffectRow) -> Finding:
+    return await _listed(read, row, row.call.path, {"payment_intent": row.call.params["payment_intent"]})
+
+
 async def _unseen(_read: Read, _row: EffectRow) -> Finding:
     """Nothing to see and nothing to fear: an unattached clone, or a default set twice, moves no money."""
     return Absent()
@@ -159,4 +213,8 @@ KINDS: dict[str, EffectKind] = {
     "connected_default": EffectKind(_keep_default, _unseen),
     "intent": EffectKind(payment_intent_facts, _look_payment_intent),
     "confirm": EffectKind(payment_intent_facts, _look_confirmed),
+    "reconfirm": EffectKind(payment_intent_facts, _look_reconfirmed),
+    "capture": EffectKind(payment_intent_facts, _look_captured),
+    "cancel": EffectKind(payment_intent_facts, _look_canceled),
+    "refund": EffectKind(_keep_refund, _look_refund),
 }

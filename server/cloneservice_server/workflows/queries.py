@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cloneservice_server.domain import errors
-from cloneservice_server.domain.values import Charge, Clone, PlatformPaymentMethod, RequestState
+from cloneservice_server.domain.baskets import Basket
+from cloneservice_server.domain.values import Charge, Clone, PlatformPaymentMethod, Refund, RequestState
 from cloneservice_server.ports import (
     ChargeFilter,
     Clock,
@@ -17,12 +18,13 @@ from cloneservice_server.ports import (
     StripeCall,
     StripeGateway,
 )
+from cloneservice_server.workflows import calls
 from cloneservice_server.workflows.run import RetrySettings, Run
 from cloneservice_server.workflows.stripe_objects import (
     default_payment_method,
+    news_of,
     payment_intent_facts,
     summary_of,
-    with_payment_intent,
 )
 
 
@@ -62,24 +64,31 @@ class Queries:
                 raise errors.not_found("charge", charge_id)
             if not refresh or not charge.stripe_payment_intent_id:
                 return charge
-            path = f"/v1/payment_intents/{charge.stripe_payment_intent_id}"
-            body = await self._reader().read(StripeCall("GET", path, charge.connected_account_id))
-            return await self._keep(
-                charge, with_payment_intent(charge, payment_intent_facts(body), self._clock.now_us())
-            )
+            body = await self._reader().read(calls.read_payment_intent(charge))
+            seen = news_of(charge, payment_intent_facts(body), self._clock.now_us())
+            return charge if seen is None else await self._keep(charge, seen)
 
     async def _keep(self, known: Charge, seen: Charge) -> Charge:
-        if (known.state, known.amount_received, known.amount_capturable) == (
-            seen.state,
-            seen.amount_received,
-            seen.amount_capturable,
-        ):
-            return known
         try:
             await self._ledger.commit(None, [PutCharge(seen)])
         except EffectTaken:  # a workflow wrote at the same time: its word is newer than what we read
             return await self._ledger.get_charge(known.charge_id) or known
         return seen
+
+    async def list_refunds(self, charge_id: str, page: Page) -> list[Refund]:
+        """Refunds of a charge, newest first."""
+        with _ledger_errors():
+            if await self._ledger.get_charge(charge_id) is None:
+                raise errors.not_found("charge", charge_id)
+            return await self._ledger.list_refunds(charge_id, page)
+
+    async def get_basket(self, basket_id: str) -> Basket:
+        """One basket."""
+        with _ledger_errors():
+            basket = await self._ledger.get_basket(basket_id)
+        if basket is None:
+            raise errors.not_found("basket", basket_id)
+        return basket
 
     async def list_charges(self, where: ChargeFilter, page: Page) -> list[Charge]:
         """Charges, newest first."""

@@ -8,19 +8,23 @@ from typing import Any
 
 from cloneservice_server.domain.commands import (
     AttachClone,
+    CancelCharge,
+    CaptureCharge,
     CloneAndCharge,
     ClonePaymentMethod,
     Command,
+    ConfirmCharge,
     CreateCharge,
     RefreshClone,
+    RefundCharge,
     RevokeClone,
     SavePaymentMethod,
 )
 from cloneservice_server.domain.results import Result
+from cloneservice_server.workflows import charge_life, staleness
 from cloneservice_server.workflows import clone_and_charge as cloning
 from cloneservice_server.workflows import revoke_clone as revoking
 from cloneservice_server.workflows import save_payment_method as saving
-from cloneservice_server.workflows import staleness
 from cloneservice_server.workflows.run import Run
 
 
@@ -41,4 +45,8 @@ WORKFLOWS: dict[type[Command], Workflow] = {
     RevokeClone: Workflow(revoking.revoke_clone),
     CreateCharge: Workflow(cloning.create_charge),
     CloneAndCharge: Workflow(cloning.clone_and_charge, preview=cloning.preview_clone_and_charge),
+    ConfirmCharge: Workflow(charge_life.confirm_charge),
+    CaptureCharge: Workflow(charge_life.capture_charge),
+    CancelCharge: Workflow(charge_life.cancel_charge),
+    RefundCharge: Workflow(charge_life.refund_charge),
 }

@@ -49,7 +49,7 @@ def payment_intent_facts(body: Body) -> Body:
     """What the ledger keeps of a PaymentIntent. No client_secret, and no redirect URL since that carries one."""
     latest = body.get("latest_charge")
     error = body.get("last_payment_error")
-    return {
+    facts = {
         "id": body["id"],
         "status": body["status"],
         "latest_charge": latest["id"] if isinstance(latest, dict) else latest or "",
@@ -58,6 +58,19 @@ def payment_intent_facts(body: Body) -> Body:
         "next_action": (body.get("next_action") or {}).get("type", ""),
         "decline": decline_facts(error) if error else None,
     }
+    if "application_fee_amount" in body:
+        facts["application_fee"] = body["application_fee_amount"] or 0
+    if isinstance(latest, dict):
+        facts["amount_refunded"] = refunded_of(latest)
+    return facts
+
+
+def refunded_of(charge: Body) -> int:
+    """What was refunded of a Charge of Stripe's, which also counts what a partial capture released and never took."""
+    if not charge.get("captured"):
+        return 0
+    released: int = charge["amount"] - charge["amount_captured"]
+    return max(int(charge["amount_refunded"]) - released, 0)
 
 
 def decline_facts(error: Body) -> Body:
@@ -78,11 +91,20 @@ def with_payment_intent(charge: Charge, facts: Body, now_us: int) -> Charge:
         stripe_charge_id=facts.get("latest_charge") or charge.stripe_charge_id,
         amount_capturable=facts.get("amount_capturable", 0),
         amount_received=facts.get("amount_received", 0),
+        amount_refunded=facts.get("amount_refunded", charge.amount_refunded),
+        application_fee=facts.get("application_fee", charge.application_fee),
         next_action=NextAction(type=action) if action and state is ChargeState.REQUIRES_ACTION else None,
         decline=Decline(**decline) if decline else None,
         update_time_us=now_us,
         version=charge.version + 1,
     )
+
+
+def news_of(charge: Charge, facts: Body, now_us: int) -> Charge | None:
+    """The charge as a PaymentIntent's facts show it, one version on; None if they show nothing new."""
+    seen = with_payment_intent(charge, facts, now_us)
+    same = dataclasses.replace(seen, update_time_us=charge.update_time_us, version=charge.version)
+    return None if same == charge else seen
 
 
 def next_action_of(body: Body) -> NextAction | None:
