@@ -177,11 +177,7 @@ def deadline_before_look(patch: pytest.MonkeyPatch) -> None:
 
 
 def caller_tears_the_work(patch: pytest.MonkeyPatch) -> None:
-    """R8: a caller that leaves cancels the workflow in the midst of its step.
-
-    Harmless to the money: what was sent is on record and the sweep goes on from there, as after a death. It would only
-    cost time.
-    """
+    """R8: a caller that leaves cancels the workflow in the midst of its step."""
 
     async def wait(_: Engine, work: Any) -> Any:
         return await work.task
@@ -250,6 +246,7 @@ CAUGHT: dict[str, Patch] = {
         unknown_is_nothing_done,
         unbegun_work_is_taken_up,
         deadline_before_look,
+        caller_tears_the_work,
         parameters_not_compared,
         stored_500_is_final,
         state_is_final,
@@ -257,8 +254,7 @@ CAUGHT: dict[str, Patch] = {
     )
 }
 HARMLESS: dict[str, Patch] = {
-    patch.__name__: patch
-    for patch in (parameters_rebuilt, any_writer_settles, caller_tears_the_work, lease_not_respected)
+    patch.__name__: patch for patch in (parameters_rebuilt, any_writer_settles, lease_not_respected)
 }
 
 

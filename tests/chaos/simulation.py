@@ -94,6 +94,14 @@ class Replica:
         if self.dead:
             await asyncio.Event().wait()
 
+    async def settle(self) -> None:
+        """Until nothing runs in this process."""
+        for _ in range(100):
+            if not (running := [work.task for work in self.engine._works.values() if work.task is not None]):
+                return
+            await asyncio.wait(running)
+        raise AssertionError("I7: work that never ends")
+
     def thaw(self) -> None:
         """The zombie wakes and goes on with what it knew; its callers have left long ago."""
         self.frozen = False
@@ -290,7 +298,7 @@ class World:
         for _ in range(2):
             await self.pass_time(LATE_S_MAX)
             await last.engine.recover_once()
-            await last.engine.settle()
+            await last.settle()
         await invariants.at_rest(self)
         for conversation in self.conversations:
             for _ in range(3):
@@ -298,7 +306,7 @@ class World:
         for zombie in self.zombies:
             zombie.thaw()
             if not zombie.dead:
-                await zombie.engine.settle()
+                await zombie.settle()
         await self.pass_time(LATE_S_MAX)
         for conversation in self.conversations:
             assert conversation.over, f"I7: {conversation} is not answered"

@@ -1,0 +1,56 @@
+"""The part of `make chaos` that costs seconds: some random schedules, every single death, and a proof of the proof."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chaos.cases import CASES
+from tests.chaos.mutants import CAUGHT, HARMLESS, first_failure
+from tests.chaos.simulation import run_kills, run_seed
+
+SEEDS = 120
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """The faults are meant to be there."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def test_no_random_schedule_breaks_an_invariant() -> None:
+    for seed in range(SEEDS):
+        try:
+            run_seed(seed)
+        except AssertionError as broken:
+            pytest.fail(f"python -m tests.chaos.simulate --seed {seed}: {broken}")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_single_death_breaks_an_invariant(name: str) -> None:
+    (boundaries,) = run_kills(name, 0)
+    assert boundaries >= 8
+    for death in range(1, boundaries + 1):
+        run_kills(name, death)
+
+
+def test_the_same_seed_gives_the_same_run() -> None:
+    assert [run_seed(seed) for seed in range(5)] == [run_seed(seed) for seed in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("name", "invariant"), [("random_key", "I5"), ("ack_before_commit", "I2"), ("customer_per_request", "I6")]
+)
+def test_an_engine_without_this_rule_is_caught(name: str, invariant: str) -> None:
+    caught = first_failure(name, 20)
+    assert caught is not None
+    assert invariant in caught[1]
+
+
+def test_every_mutant_says_which_rule_it_takes_out() -> None:
+    assert all(patch.__doc__ for patch in (CAUGHT | HARMLESS).values())
+    assert all("Harmless" in (patch.__doc__ or "") for patch in HARMLESS.values())
