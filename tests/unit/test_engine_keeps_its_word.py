@@ -12,7 +12,7 @@ from cloneservice_server.domain.commands import AttachOptions, ChargeOptions, Cl
 from cloneservice_server.domain.results import CloneCharged, CloneMade
 from cloneservice_server.domain.values import ChargeState, CloneState, Money, RequestState
 from cloneservice_server.ledger import open_ledger
-from cloneservice_server.ports import AnswerLost, EffectState, LedgerUnavailable, Refused
+from cloneservice_server.ports import AnswerLost, EffectState, LedgerUnavailable, Refused, StripeFault
 from cloneservice_server.workflows.engine import Engine, EngineSettings
 from cloneservice_server.workflows.run import RetrySettings
 
@@ -162,6 +162,30 @@ async def test_a_confirmation_refused_for_another_state_is_refused(
     answer = await engine.submit(new_id(), "hash", CHARGE)
 
     assert isinstance(answer.error, errors.InvalidState)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        Refused(429, "invalid_request_error", "rate_limit", rate_limited_reason="global-rate"),
+        Refused(429, "invalid_request_error", "lock_timeout"),
+        Refused(403, "invalid_request_error", "account_invalid"),
+        Refused(401, "invalid_request_error"),
+        AnswerLost(),
+    ],
+)
+async def test_an_outcome_that_cannot_be_looked_up_stays_unknown(
+    engine: Engine, ledger: Any, stripe: WorkingStripe, clock: VirtualClock, trouble: StripeFault
+) -> None:
+    request_id = new_id()
+    stripe.on("POST", "/v1/payment_intents/[^/]+/confirm", AnswerLost())
+    stripe.on("GET", "/v1/payment_intents/[^/]+", trouble)
+    assert (await engine.submit(request_id, "hash", CHARGE)).error is not None
+    clock.advance(25 * 3600)
+    answer = await engine.submit(request_id, "hash", CHARGE)
+
+    assert isinstance(answer.error, errors.OutcomeUnknown)
+    assert (await ledger.get_request(request_id)).state is RequestState.INDETERMINATE
 
 
 async def test_a_clone_found_attached_becomes_the_default_when_asked(engine: Engine, stripe: WorkingStripe) -> None:

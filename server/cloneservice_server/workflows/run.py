@@ -256,7 +256,9 @@ class Run:
     async def _look(self, row: EffectRow) -> Found | FoundRefused | Absent:
         try:
             finding = await KINDS[row.kind].look(self.read, row)
-        except errors.StripeUnreachable as error:
+        except errors.ResourceNotFound:
+            raise
+        except errors.DomainError as error:  # a rate limit, a lock, an account that is closed to us: nothing is learnt
             raise errors.OutcomeUnknown(
                 "Stripe could not be read to learn the outcome of an earlier call",
                 {"step": row.kind},
