@@ -15,9 +15,11 @@ I10 only a PaymentIntent that is on record is ever confirmed
 from __future__ import annotations
 
 import json
-from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
+from cloneservice_server.domain.commands import Command
 from cloneservice_server.domain.ids import idempotency_key
 from cloneservice_server.domain.values import RequestState
 from cloneservice_server.ledger import inspection, rows
@@ -39,6 +41,55 @@ _PRIMARY = {
 }
 """Objects that an effect is named after, and the effects that make them; others (cards, charges) come along."""
 _TAKES_MONEY = ("succeeded", "processing", "requires_capture")
+
+
+class StripeTruth(Protocol):
+    """What Stripe has, whoever is asked."""
+
+    made: list[Made]
+    executed: Counter[tuple[str, str]]
+    """How often a call was carried out under (account, key), replays not counted."""
+
+    def money_taken(self, account: str) -> list[dict[str, Any]]:
+        """The charges of an account that took or hold money."""
+        ...
+
+    def all_of(self, kind: str, account: str) -> list[dict[str, Any]]:
+        """Every object of a kind on an account."""
+        ...
+
+    def object_of(self, made: Made) -> dict[str, Any] | None:
+        """The object as it is now."""
+        ...
+
+    def exists(self, account: str, name: str) -> bool:
+        """Whether an account has an object of that id, of whatever kind."""
+        ...
+
+
+class Audited(Protocol):
+    """A world at rest: simulated, or real processes that have stopped."""
+
+    ledger: Any
+    commands: dict[str, Command]
+    """What each request asked."""
+    failovers: int
+    froze: bool
+    """Whether any process was paused for longer than Stripe keeps a key."""
+
+    @property
+    def truth(self) -> StripeTruth:
+        """Stripe."""
+        ...
+
+    @property
+    def accounts(self) -> list[str]:
+        """The connected accounts."""
+        ...
+
+    def depends_on_no_other(self, request_id: str) -> bool:
+        """Whether the request is the first of its caller."""
+        ...
 
 
 async def acknowledged(world: World, request_id: str) -> None:
@@ -73,12 +124,17 @@ def _intents_on_record(intent: str) -> Any:
     return Part("SELECT effect_id FROM effect WHERE kind = 'intent' AND state = 'done' AND stripe_id = $1", (intent,))
 
 
+def _charged(world: World, request_id: str) -> bool:
+    taken = world.truth.money_taken(world.accounts[0])
+    return any(charge["metadata"].get(calls.REQUEST) == request_id for charge in taken)
+
+
 async def parked(world: World) -> None:
     """At any moment: a request that is said to be parked has changed nothing that its caller would have to know."""
     for request_id in world.commands if not world.failovers else ():  # what was done and lost cannot be spoken of
         row = await world.ledger.get_request(request_id)
         if row is not None and row.state is RequestState.PARKED:
-            assert not _charges_of(world, request_id), "I2: PARKED says nothing was done, and money moved"
+            assert not _charged(world, request_id), "I2: PARKED says nothing was done, and money moved"
 
 
 async def at_rest(world: World) -> None:
@@ -89,66 +145,65 @@ async def at_rest(world: World) -> None:
         if row is not None:
             assert row.state not in (RequestState.RUNNING, RequestState.INDETERMINATE), f"I7: {row.state} after sweeps"
         if words == {"nothing was started"} and not world.failovers:
-            assert not _charges_of(world, request_id), "I2: told that nothing was started, and money moved"
+            assert not _charged(world, request_id), "I2: told that nothing was started, and money moved"
 
 
-async def audit(world: World) -> None:
+async def audit(world: Audited) -> None:
     """All of them, when every caller has his answer."""
     effects = [rows.effect_row(row) async for row in inspection.every_row(world.ledger, "effect")]
+    charges = _by_request(world, world.truth.money_taken)
+    intents = _by_request(world, lambda account: world.truth.all_of("payment_intent", account))
     for request_id in world.commands:
         if world.failovers and not world.depends_on_no_other(request_id):
             continue  # the clone that it names may be lost
-        await _audit_request(world, request_id)
+        await _audit_request(world, request_id, charges[request_id], intents[request_id])
     _audit_objects(world, effects)
     _audit_effects(world, effects)
-    _audit_one_of_each(world)
+    for account in world.accounts:
+        _audit_one_of_each(world, account)
     async for problem in inspection.problems(world.ledger):
         raise AssertionError(f"I5: the ledger itself: {problem}")
 
 
-def _charges_of(world: World, request_id: str) -> list[dict[str, Any]]:
-    return [
-        charge
-        for charge in world.stripe.money_taken(world.stripe.saved.account)
-        if charge["metadata"].get(calls.REQUEST) == request_id
-    ]
+def _by_request(world: Audited, read: Callable[[str], list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    found = defaultdict(list)
+    for account in world.accounts:
+        for body in read(account):
+            found[body["metadata"].get(calls.REQUEST)].append({**body, "account": account})
+    return found
 
 
-async def _audit_request(world: World, request_id: str) -> None:
+async def _audit_request(
+    world: Audited, request_id: str, taken: list[dict[str, Any]], intents: list[dict[str, Any]]
+) -> None:
     row = await world.ledger.get_request(request_id)
     assert row is not None, "I7: forgotten"
     assert row.state.final, f"I7: {row.state}"
-    taken = _charges_of(world, request_id)
     assert len(taken) <= 1, f"I1: charged {len(taken)} times"
     wanted = money_wanted(row, world.commands[request_id])
     if row.state is RequestState.SUCCEEDED and wanted is not None:
         assert len(taken) == 1, "I3: succeeded without a charge"
         account, amount = wanted
         assert taken[0]["amount"] == amount.minor_units, f"I3: charged {taken[0]['amount']}"
-        assert account in ("", world.stripe.saved.account), "I3: charged on another account"
+        assert account in ("", taken[0]["account"]), f"I3: charged on {taken[0]['account']}"
         charge = json.loads(row.result)["charge"]
         assert charge["stripe_payment_intent_id"] == taken[0]["payment_intent"], "I3: another charge is answered"
-    else:
-        assert not taken, f"I4: {row.state}, and money was taken"
-        for intent in _intents_of(world, request_id):
-            assert intent["status"] not in _TAKES_MONEY, f"I4: {row.state}, and its intent is {intent['status']}"
+        return
+    assert not taken, f"I4: {row.state}, and money was taken"
+    for intent in intents:
+        assert intent["status"] not in _TAKES_MONEY, f"I4: {row.state}, and its intent is {intent['status']}"
 
 
-def _intents_of(world: World, request_id: str) -> list[dict[str, Any]]:
-    intents = world.stripe.all_of("payment_intent", world.stripe.saved.account)
-    return [intent for intent in intents if intent["metadata"].get(calls.REQUEST) == request_id]
-
-
-def _audit_objects(world: World, effects: list[EffectRow]) -> None:
+def _audit_objects(world: Audited, effects: list[EffectRow]) -> None:
     known = {
         idempotency_key(effect.effect_id, epoch): (effect, epoch)
         for effect in effects
         # A fail-over may lose epochs; what the last of them made is adopted, or is as harmless as any orphan.
         for epoch in range(effect.epoch + 1 + 4 * world.failovers)
     }
-    for (_, key), times in world.stripe.executed.items():
+    for (_, key), times in world.truth.executed.items():
         assert times == 1 or world.froze, f"I5: {known.get(key)} was carried out {times} times"
-    for made in world.stripe.made:
+    for made in world.truth.made:
         if made.key not in known and world.failovers:
             _assert_harmless(world, made)
             continue
@@ -158,15 +213,15 @@ def _audit_objects(world: World, effects: list[EffectRow]) -> None:
             continue
         if effect.state is EffectState.DONE and made.id == effect.stripe_id:
             continue
-        forgotten = world.stripe.executed[made.account, made.key] > 1
+        forgotten = world.truth.executed[made.account, made.key] > 1
         excused = made.answered_500 or forgotten or epoch != effect.epoch
         assert excused, f"I5: {made} is not what the ledger has for {effect.effect_id}: {effect.stripe_id}"
         _assert_harmless(world, made)
 
 
-def _assert_harmless(world: World, made: Made) -> None:
+def _assert_harmless(world: Audited, made: Made) -> None:
     """What only a stored 500 or a forgotten key can leave behind: it moves no money, and nobody finds it in use."""
-    found = world.stripe.object_of(made)
+    found = world.truth.object_of(made)
     assert found is not None
     if made.kind == "payment_intent":
         assert found["status"] not in _TAKES_MONEY, f"I5: an orphan took money: {made}"
@@ -174,16 +229,15 @@ def _assert_harmless(world: World, made: Made) -> None:
         assert not found["customer"], f"I5: an orphan is attached: {made}"
 
 
-def _audit_effects(world: World, effects: list[EffectRow]) -> None:
+def _audit_effects(world: Audited, effects: list[EffectRow]) -> None:
     for effect in effects:
         if effect.state is EffectState.DONE:
-            found = world.stripe.exists(effect.call.account, effect.stripe_id)
+            found = world.truth.exists(effect.call.account, effect.stripe_id)
             assert found, f"I5: {effect.effect_id} is done, and {effect.stripe_id} is not at Stripe"
 
 
-def _audit_one_of_each(world: World) -> None:
-    stripe = world.stripe
-    account = stripe.saved.account
+def _audit_one_of_each(world: Audited, account: str) -> None:
+    stripe = world.truth
     orphans = {made.id for made in stripe.made if stripe.executed[made.account, made.key] > 1}
     customers = Counter(
         customer["metadata"].get(calls.PLATFORM_CUSTOMER)

@@ -235,6 +235,16 @@ class World:
         self.conversations.append(Conversation(name, ids))
         return self.conversations[-1]
 
+    @property
+    def truth(self) -> SimulatedStripe:
+        """Stripe, for the audit."""
+        return self.stripe
+
+    @property
+    def accounts(self) -> list[str]:
+        """The connected accounts."""
+        return [self.stripe.saved.account]
+
     def depends_on_no_other(self, request_id: str) -> bool:
         """Whether the request is the first of its caller."""
         return any(request_id == conversation.request_ids[0] for conversation in self.conversations)

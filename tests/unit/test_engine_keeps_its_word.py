@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from cloneservice_server.domain import errors
-from cloneservice_server.domain.commands import AttachOptions, ChargeOptions, CloneAndCharge, ClonePaymentMethod
+from cloneservice_server.domain.commands import (
+    AttachClone,
+    AttachOptions,
+    ChargeOptions,
+    CloneAndCharge,
+    ClonePaymentMethod,
+)
 from cloneservice_server.domain.results import CloneCharged, CloneMade
-from cloneservice_server.domain.values import ChargeState, CloneState, Money, RequestState
+from cloneservice_server.domain.values import ChargeState, CloneReuse, CloneState, Money, RequestState
 from cloneservice_server.ledger import open_ledger
-from cloneservice_server.ports import AnswerLost, EffectState, LedgerUnavailable, Refused, StripeFault
+from cloneservice_server.ports import AnswerLost, EffectState, LedgerUnavailable, PutClone, Refused, StripeFault
 from cloneservice_server.workflows.engine import Engine, EngineSettings
 from cloneservice_server.workflows.run import RetrySettings
 
+from tests.fakes import Held
 from tests.virtual_clock import VirtualClock
 from tests.working_stripe import WorkingStripe, payment_intent
 
@@ -162,6 +171,27 @@ async def test_a_confirmation_refused_for_another_state_is_refused(
     answer = await engine.submit(new_id(), "hash", CHARGE)
 
     assert isinstance(answer.error, errors.InvalidState)
+
+
+async def test_what_stripe_did_is_on_record_although_the_clone_was_written_by_another(
+    engine: Engine, ledger: Any, stripe: WorkingStripe
+) -> None:
+    assert (await engine.submit(new_id(), "hash", CHARGE)).error is None
+    own = await engine.submit(new_id(), "hash", dataclasses.replace(CLONE, reuse=CloneReuse.NEVER))
+    assert isinstance(own.result, CloneMade)
+    made = own.result.clone
+    held = Held({"id": made.connected_object_id, "type": "card", "card": {}})
+    stripe.on("POST", "/v1/payment_methods/[^/]+/attach", held)
+    attaching = asyncio.create_task(engine.submit(new_id(), "hash", AttachClone(made.clone_id)))
+    await held.arrived.wait()
+    customer = (await ledger.get_connected_customer("acct_seller", "cus_shopper")).connected_customer_id
+    other = dataclasses.replace(made, state=CloneState.ATTACHED, connected_customer_id=customer, version=2)
+    await ledger.commit(None, [PutClone(other)])
+    held.release.set()
+    answer = await attaching
+
+    assert answer.error is None
+    assert (await ledger.get_effect(f"attach:{made.clone_id}:{customer}")).state is EffectState.DONE
 
 
 @pytest.mark.parametrize(

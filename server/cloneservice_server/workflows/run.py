@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import random
@@ -155,6 +156,7 @@ class Run:
         try:
             return await self.ledger.intend(self.claim, writes, new)
         except EffectTaken as taken:
+            await self._keep_answers(writes)
             raise Restart from taken
 
     async def _check_may_start(self, new: NewEffect) -> None:
@@ -297,7 +299,18 @@ class Run:
         try:
             await self.ledger.commit(self.claim, pending)
         except EffectTaken as taken:
+            await self._keep_answers(pending)
             raise Restart from taken
+
+    async def _keep_answers(self, writes: Sequence[Write]) -> None:
+        """The rows of the lineage moved on under these writes, but what Stripe has done stays done: record that alone.
+
+        Not a refusal, though: a voided effect would be sent again under another key.
+        """
+        for write in writes:
+            if isinstance(write, SettleEffect):
+                with contextlib.suppress(EffectTaken):
+                    await self.ledger.commit(self.claim, [write])
 
     async def _back_off(self, attempt: int) -> None:
         longest = min(self.retry.backoff_s * 2 ** (attempt - 1), self.retry.backoff_s_max)
