@@ -15,7 +15,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from cloneservice_server.access.watched import Watched
 from cloneservice_server.listeners import PortTaken, bind, open_access, options, start_channelz
 from cloneservice_server.observability.gateway import WatchedGateway
-from cloneservice_server.observability.telemetry import Telemetry, open_telemetry
+from cloneservice_server.observability.telemetry import PUSH_S, Telemetry, open_telemetry
 from cloneservice_server.ports import Clock, Ledger, StripeGateway
 from cloneservice_server.ports_observer import EngineObserver
 from cloneservice_server.readiness import PROBE_S, Readiness
@@ -53,10 +53,12 @@ def build_app(
     ledger: Ledger,
     clock: Clock,
     observer: EngineObserver | None = None,
+    telemetry: Telemetry | None = None,
 ) -> App:
     """A server that is put together but not started. It will open and close `ledger`, and close `gateway`.
 
-    Raises SettingsError when a file that `settings` name cannot be used.
+    `telemetry` and `observer` are what `settings` ask for by default. Raises SettingsError when a file that `settings`
+    name cannot be used.
     """
     limits = EngineSettings(
         livemode=settings.livemode,
@@ -64,9 +66,9 @@ def build_app(
         follow_s=settings.lease_s + 5.0,
         retention_s=settings.request_retention_days * 86_400.0,
     )
-    telemetry = open_telemetry(settings)
+    telemetry = telemetry or open_telemetry(settings)
     readiness = Readiness(ledger, gateway, clock)
-    watched = WatchedGateway(gateway, readiness, clock.monotonic_s, telemetry.stripe_report)
+    watched = WatchedGateway(gateway, readiness, clock.monotonic_s, telemetry.stripe_report, telemetry.stripe_span)
     engine = Engine(
         ledger=ledger, gateway=watched, clock=clock, settings=limits, observer=observer or telemetry.observer
     )
@@ -109,6 +111,7 @@ class App:
     _files: dict[str, Watched[Any]] = field(default_factory=dict)
     _health: health.aio.HealthServicer = field(default_factory=health.aio.HealthServicer)
     _watch: asyncio.Task[None] | None = None
+    _push: asyncio.Task[None] | None = None
     _stopping: bool = False
     _stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -193,6 +196,8 @@ class App:
     async def _start_admin(self) -> None:
         if self.settings.channelz_listen:
             self._channelz, self.channelz_port = await start_channelz(self.settings)
+        if self.telemetry.push is not None:
+            self._push = asyncio.create_task(self._push_metrics(), name="metrics")
         if not self.settings.admin_listen or self.telemetry.metrics is None:
             return
         from cloneservice_server.observability.admin import AdminServer  # noqa: PLC0415 - not paid for when it is off
@@ -210,6 +215,12 @@ class App:
             "ledger": self.readiness.ledger,
             "stripe_key": self.readiness.stripe_key,
         }
+
+    async def _push_metrics(self) -> None:
+        while True:
+            await self.clock.sleep(PUSH_S)
+            self._refresh_metrics()
+            await self.telemetry.send()
 
     def _refresh_metrics(self) -> None:
         self.telemetry.refresh(self.engine, self.gate, self.readiness, self._files)
@@ -229,9 +240,12 @@ class App:
             await self._health.set(name, states.SERVING if serving else states.NOT_SERVING)
 
     async def _close(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
+        background = [task for task in (self._watch, self._push) if task is not None]
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        self._refresh_metrics()
+        await self.telemetry.aclose()
         if self.admin is not None:
             await self.admin.aclose()
         if self._channelz is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import ParamSpec
 
@@ -47,8 +48,15 @@ class Unfinished:
     """Age of the oldest INDETERMINATE request in seconds; 0.0 if there is none. The figure to alert on."""
 
 
+_NOTHING: AbstractContextManager[None] = nullcontext()
+
+
 class EngineObserver:
     """Does nothing by itself; see the module docstring."""
+
+    def step(self, kind: str, request_id: str) -> AbstractContextManager[None]:  # noqa: ARG002 - for those who override it
+        """What goes around one step of a workflow, from its intent to its outcome; must raise nothing of its own."""
+        return _NOTHING
 
     def run_ended(self, ended: RunEnded) -> None:
         """A run has committed its outcome."""

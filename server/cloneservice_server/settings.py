@@ -117,6 +117,12 @@ class Settings:
     """Seconds that calls in flight get to finish after SIGTERM."""
     reflection: bool | None = _setting(default=None, help_text="serve gRPC reflection (default: on loopback only)")
     """Whether grpcurl and the like may ask for the contract; by default only on this machine."""
+    otlp_endpoint: str = _setting(
+        "", "http(s)://host:4317 of an OpenTelemetry collector for traces and metrics; off by default", metavar="URL"
+    )
+    """OTLP/gRPC collector for traces and metrics; needs the extra `otel`. https is encrypted, http is not."""
+    trace_sample_percent: int = _setting(10, "traces kept of those that begin here, in percent", low=0, high=100)
+    """Percent of traces kept among those that begin here; a caller that sends a traceparent decides itself."""
     channelz_listen: str = _setting(
         "", "host:port of gRPC's channelz (plain text; sockets, calls, peers); off by default", metavar="HOST:PORT"
     )
@@ -322,6 +328,8 @@ def _check(settings: Settings, problems: list[str]) -> None:
             parse_address(text or "localhost:0", flag)
         except ValueError as wrong:
             problems.append(str(wrong))
+    if settings.otlp_endpoint and not settings.otlp_endpoint.startswith(("http://", "https://")):
+        problems.append("--otlp-endpoint must be http://host:4317 or https://host:4317")
     _check_workers(settings, problems)
     _check_tls(settings, problems)
     if not settings.ledger.startswith(("sqlite://", "postgresql://", "postgres://")):

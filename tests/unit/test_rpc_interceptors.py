@@ -163,9 +163,11 @@ async def test_a_card_number_in_the_place_of_an_id_is_not_logged(caplog: pytest.
 
 async def test_a_caller_cannot_forge_a_line(caplog: pytest.LogCaptureFixture) -> None:
     async with served(FakeEngine(), FakeQueries(), errors_interceptor(), logging_interceptor(lambda: 0.0)) as stub:
-        await stub.ListClones(pb.ListClonesRequest(), metadata=(("traceparent", "a" * 500),))
+        for forged in ("a" * 500, SECRET, "4242424242424242", "a b"):
+            metadata = (("traceparent", forged), ("x-request-id", forged))
+            await stub.ListClones(pb.ListClonesRequest(), metadata=metadata)
 
-    assert len(logged(caplog)[0]["traceparent"]) == 128
+    assert {(line["traceparent"], line["x-request-id"]) for line in logged(caplog)} == {("(malformed)", "(malformed)")}
 
 
 async def test_a_planned_rpc_is_logged_with_its_code(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,9 +5,8 @@ The registry is Prometheus's; /metrics shows it, and `otlp.py` sends the same fi
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 import grpc.aio
@@ -15,19 +14,23 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.process_collector import ProcessCollector
 
 from cloneservice_server.domain.errors import DomainError
+from cloneservice_server.observability.operations import operation_of
 from cloneservice_server.ports import StripeCall
 from cloneservice_server.ports_observer import EngineObserver, RunEnded, Unfinished
 from cloneservice_server.rpc.interceptors.wrap import Context, GuardInterceptor
 from cloneservice_server.rpc.status import code_of
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-_ID_IN_PATH = re.compile(r"/(?:[a-z]+_[A-Za-z0-9_]+|[A-Za-z0-9]*\d[A-Za-z0-9_]*)(?=/|$)")
+
+
+Step = Callable[[str, str], AbstractContextManager[None]]
 
 
 class Metrics(EngineObserver):
-    """The metrics of one server, in a registry of its own."""
+    """The metrics of one server, in a registry of its own. `step` is what goes around each step of a workflow."""
 
-    def __init__(self) -> None:
+    def __init__(self, step: Step | None = None) -> None:
+        self._step = step
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
 
@@ -63,6 +66,10 @@ class Metrics(EngineObserver):
         self.reload_failures = gauge("file_reload_failures", "Changed files in a row that could not be used", "file")
 
     # ------------------------------------------------------------------------------------------------- the engine
+
+    def step(self, kind: str, request_id: str) -> AbstractContextManager[None]:
+        """Whatever goes around a step: a span, or nothing."""
+        return nullcontext() if self._step is None else self._step(kind, request_id)
 
     def run_ended(self, ended: RunEnded) -> None:
         """Count a run."""
@@ -115,11 +122,6 @@ class Metrics(EngineObserver):
     def stripe_called(self, call: StripeCall, outcome: str, elapsed_s: float) -> None:
         """Count one call to Stripe: "ok", "lost", "not_sent", or Stripe's HTTP status."""
         self.stripe_calls.labels(operation_of(call), outcome).observe(elapsed_s)
-
-
-def operation_of(call: StripeCall) -> str:
-    """`POST /v1/payment_intents/{id}/confirm`: the call without its ids, so that there are few of them."""
-    return f"{call.method} {_ID_IN_PATH.sub('/{id}', call.path.removeprefix('/v1')) or '/'}"
 
 
 def metrics_interceptor(metrics: Metrics, monotonic_s: Callable[[], float]) -> GuardInterceptor:

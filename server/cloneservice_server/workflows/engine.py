@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from cloneservice_server import log_context
 from cloneservice_server.domain import codec, errors
 from cloneservice_server.domain.callers import ANYBODY, Caller
 from cloneservice_server.domain.commands import COMMANDS, Command
@@ -208,7 +209,8 @@ class Engine:
                 async with self._places:
                     self._running += 1
                     try:
-                        return await self._begun(work, story)
+                        with log_context.adding(request_id=request_id):
+                            return await self._begun(work, story)
                     finally:
                         self._running -= 1
             finally:

@@ -136,6 +136,10 @@ class Run:
         Raises the domain error of a refusal (its cause is the `Refused`), OutcomeUnknown when Stripe's word is still
         out, and Restart or Fenced when other hands were faster.
         """
+        with self.observer.step(new.kind, self.request_id):
+            return await self._effect(new)
+
+    async def _effect(self, new: NewEffect) -> Body:
         await self._check_may_start(new)
         row = await self._intend(new)
         while row.state is not EffectState.DONE:
