@@ -20,6 +20,7 @@ from cloneservice_server.rpc.interceptors.wrap import GuardInterceptor
 from cloneservice_server.rpc.paging import PageTokens
 from cloneservice_server.rpc.planned import complete
 from cloneservice_server.rpc.servicer import CloneServicer
+from cloneservice_server.workflows.event_intake import EventTaken
 
 REQUEST_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 SECRET = "pi_1_secret_x"
@@ -116,6 +117,13 @@ class FakeEngine:
         return self.answer
 
 
+class FakeEvents:
+    """Takes every delivery as a new one."""
+
+    async def take(self, payload: bytes, signature: str) -> EventTaken:
+        return EventTaken(payload.decode(), handled=bool(signature))
+
+
 @dataclass(slots=True)
 class FakeQueries:
     """Lists kept newest first; filters are recorded, not applied."""
@@ -183,7 +191,9 @@ async def served(
 ) -> AsyncIterator[Any]:
     """A stub (or, `raw`, the channel) of a server on a free port of this machine; ends with the test."""
     server = grpc.aio.server(interceptors=interceptors)
-    servicer = CloneServicer(engine, queries or FakeQueries(), PageTokens(b"key"), deadline_s_max=deadline_s_max)
+    servicer = CloneServicer(
+        engine, queries or FakeQueries(), PageTokens(b"key"), events=FakeEvents(), deadline_s_max=deadline_s_max
+    )
     add_CloneServiceServicer_to_server(complete(servicer), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -166,6 +166,8 @@ def charge(message: types.Charge) -> values.Charge:
         update_time=moment(message, "update_time"),
         etag=message.etag,
         basket_id=message.basket_id,
+        stripe_dispute_id=message.stripe_dispute_id,
+        dispute_status=message.dispute_status,
     )
 
 

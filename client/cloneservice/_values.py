@@ -366,6 +366,10 @@ class Charge:
     update_time: datetime | None = None
     etag: str = ""
     basket_id: str = ""
+    stripe_dispute_id: str = ""
+    """The dispute (du_... or dp_...), once the cardholder disputed the charge."""
+    dispute_status: str = ""
+    """Stripe's word for how it stands: needs_response, under_review, won, lost and others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

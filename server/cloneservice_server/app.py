@@ -13,7 +13,14 @@ from cloneservice.v1.clone_service_pb2_grpc import add_CloneServiceServicer_to_s
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from cloneservice_server.access.watched import Watched
-from cloneservice_server.listeners import PortTaken, bind, open_access, options, start_channelz
+from cloneservice_server.listeners import (
+    PortTaken,
+    bind,
+    open_access,
+    open_webhook_secrets,
+    options,
+    start_channelz,
+)
 from cloneservice_server.observability.gateway import WatchedGateway
 from cloneservice_server.observability.telemetry import PUSH_S, Telemetry, open_telemetry
 from cloneservice_server.ports import Clock, Ledger, StripeGateway
@@ -30,10 +37,12 @@ from cloneservice_server.rpc.planned import complete
 from cloneservice_server.rpc.servicer import CloneServicer
 from cloneservice_server.settings import Address, Settings, parse_address
 from cloneservice_server.workflows.engine import Engine, EngineSettings
+from cloneservice_server.workflows.event_intake import EventIntake
 from cloneservice_server.workflows.queries import Queries
 
 if TYPE_CHECKING:
     from cloneservice_server.observability.admin import AdminServer
+    from cloneservice_server.webhooks import WebhookServer
 
 __all__ = ["App", "PortTaken", "build_app"]
 
@@ -83,6 +92,7 @@ def build_app(
         readiness,
         telemetry,
         Gate(settings.max_concurrent_rpcs),
+        EventIntake(engine, clock, open_webhook_secrets(settings), livemode=settings.livemode),
     )
 
 
@@ -100,12 +110,15 @@ class App:
     readiness: Readiness
     telemetry: Telemetry
     gate: Gate
+    events: EventIntake
     port: int = 0
     """The port listened on, once started."""
     admin: AdminServer | None = None
     """The admin port, once started, if there is one."""
     channelz_port: int = 0
     """The port of channelz, once started, if there is one."""
+    webhooks: WebhookServer | None = None
+    """The listener for Stripe's webhooks, once started, if there is one."""
     _server: grpc.aio.Server | None = None
     _channelz: grpc.aio.Server | None = None
     _files: dict[str, Watched[Any]] = field(default_factory=dict)
@@ -132,6 +145,7 @@ class App:
             self._files = self.access.files()
             self.port = bind(server, self.settings, self._files)
             await self._start_admin()
+            await self._start_webhooks()
             await self.ledger.open()
             await self.ledger.bind(self.settings.key_fingerprint, livemode=self.settings.livemode)
         except BaseException:
@@ -186,7 +200,9 @@ class App:
             options=options(settings),
         )
         tokens = PageTokens(settings.page_token_secret)
-        servicer = CloneServicer(self.engine, self.queries, tokens, deadline_s_max=settings.max_deadline_s)
+        servicer = CloneServicer(
+            self.engine, self.queries, tokens, events=self.events, deadline_s_max=settings.max_deadline_s
+        )
         add_CloneServiceServicer_to_server(complete(servicer), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if settings.serves_reflection:
@@ -208,6 +224,18 @@ class App:
             await self.admin.start(address)
         except OSError as wrong:
             raise PortTaken(f"cannot listen on {address} (--admin-listen): {wrong.strerror}") from wrong
+
+    async def _start_webhooks(self) -> None:
+        if not self.settings.webhook_listen:
+            return
+        from cloneservice_server.webhooks import WebhookServer  # noqa: PLC0415 - not paid for when it is off
+
+        address = parse_address(self.settings.webhook_listen)
+        self.webhooks = WebhookServer(self.events)
+        try:
+            await self.webhooks.start(address, shared=self.settings.shared_port)
+        except OSError as wrong:
+            raise PortTaken(f"cannot listen on {address} (--webhook-listen): {wrong.strerror}") from wrong
 
     def _state(self) -> dict[str, bool]:
         return {
@@ -246,10 +274,11 @@ class App:
         await asyncio.gather(*background, return_exceptions=True)
         self._refresh_metrics()
         await self.telemetry.aclose()
-        if self.admin is not None:
-            await self.admin.aclose()
         if self._channelz is not None:
             await self._channelz.stop(None)
+        for door in (self.webhooks, self.admin):
+            if door is not None:
+                await door.aclose()
         await self.ledger.aclose()
         await self.gateway.aclose()
 

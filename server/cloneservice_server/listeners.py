@@ -18,7 +18,7 @@ from cloneservice_server.access.tokens import TokenFileError
 from cloneservice_server.access.watched import Watched
 from cloneservice_server.ports import Ledger
 from cloneservice_server.rpc.interceptors.access import Access, Find, Found
-from cloneservice_server.settings import Settings, SettingsError, parse_address
+from cloneservice_server.settings import Settings, SettingsError, parse_address, webhook_secrets
 
 _MESSAGE_BYTES = 4 * 1024 * 1024
 _METADATA_BYTES = 16 * 1024
@@ -45,6 +45,21 @@ def open_access(settings: Settings, ledger: Ledger) -> Access:
     if problems:
         raise SettingsError(problems)
     return access
+
+
+def open_webhook_secrets(settings: Settings) -> Callable[[], tuple[str, ...]]:
+    """The secrets of webhooks, asked for each delivery; a file that changes is read again. Raises SettingsError."""
+    name, given = settings.stripe_webhook_secrets_file, settings.stripe_webhook_secrets
+    try:
+        if name:
+            return Watched((Path(name),), webhook_secrets).current
+        secrets = webhook_secrets(given) if given else ()
+    except OSError as wrong:
+        raise SettingsError([f"--stripe-webhook-secrets-file: cannot read {name}: {wrong.strerror}"]) from wrong
+    except ValueError as wrong:
+        where = "--stripe-webhook-secrets-file" if name else "STRIPE_WEBHOOK_SECRETS"
+        raise SettingsError([f"{where}: {wrong}"]) from wrong
+    return lambda: secrets
 
 
 def rpc_names() -> list[str]:

@@ -24,6 +24,7 @@ from cloneservice_server.domain.values import (
     Clone,
     CloneFlow,
     CloneState,
+    ConnectedAccount,
     ConnectedCustomer,
     PlatformCustomer,
     Refund,
@@ -299,6 +300,13 @@ class PutConnectedCustomer:
 
 
 @dataclass(frozen=True, slots=True)
+class PutConnectedAccount:
+    """Insert or replace what is known of a connected account."""
+
+    account: ConnectedAccount
+
+
+@dataclass(frozen=True, slots=True)
 class FinishRequest:
     """The request's last write: its final state with result or error, or PARKED/INDETERMINATE with the error so far.
 
@@ -333,6 +341,7 @@ Write = (
     | PutBasket
     | PutPlatformCustomer
     | PutConnectedCustomer
+    | PutConnectedAccount
     | FinishRequest
     | LinkRequest
 )
@@ -491,6 +500,10 @@ class Ledger(Protocol):
         self, connected_account_id: str, platform_customer_id: str
     ) -> ConnectedCustomer | None:
         """The customer that stands for a platform customer on an account."""
+        ...
+
+    async def get_connected_account(self, connected_account_id: str) -> ConnectedAccount | None:
+        """What events told of a connected account; None if none did."""
         ...
 
     async def get_platform_customer(self, platform_customer_id: str) -> PlatformCustomer | None:

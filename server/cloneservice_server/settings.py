@@ -89,6 +89,17 @@ class Settings:
     """The key itself, from `STRIPE_API_KEY` or the file; never from the command line, where every user can read it."""
     shared_port: bool = field(default=False, repr=False, metadata={"env_only": True})
     """Set by the supervisor of `--workers` for its workers: others listen on the same port."""
+    stripe_webhook_secrets_file: str = _setting(
+        "", "file of webhook secrets (whsec_...), one a line, instead of STRIPE_WEBHOOK_SECRETS", metavar="FILE"
+    )
+    """Secrets of the endpoints that lead here, one a line: the platform's, the one for connected accounts, and while
+    one is being rolled the old beside the new. Read again when it changes."""
+    stripe_webhook_secrets: str = field(default="", repr=False)
+    """The same from `STRIPE_WEBHOOK_SECRETS`, separated by commas; never from the command line."""
+    webhook_listen: str = _setting(
+        "", "host:port for Stripe's webhooks, POST /stripe/webhook over HTTP; off by default", metavar="HOST:PORT"
+    )
+    """Where Stripe's events arrive. Not encrypted: an ingress with TLS belongs in front."""
     page_token_key: str = field(default="", repr=False, metadata={"env_only": True})
     """Secret that signs page tokens, from `CLONESERVICE_PAGE_TOKEN_KEY`; derived from the Stripe key when empty."""
     lease_s: int = _setting(
@@ -218,7 +229,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     given: dict[str, Any] = {}
     file = _file(flags.get("config") or environ.get("CLONESERVICE_CONFIG", ""), problems)
     for setting in dataclasses.fields(Settings):
-        if setting.name == "stripe_api_key":
+        if setting.name in ("stripe_api_key", "stripe_webhook_secrets"):
             continue
         value = flags.get(setting.name)
         if value is None:
@@ -228,7 +239,12 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     _check_secrets(given, problems)
     settings = Settings(**given)
     key = _stripe_key(settings, environ, problems)
-    settings = dataclasses.replace(settings, stripe_api_key=key, ledger=settings.ledger or _default_ledger(settings))
+    settings = dataclasses.replace(
+        settings,
+        stripe_api_key=key,
+        stripe_webhook_secrets=environ.get("STRIPE_WEBHOOK_SECRETS", ""),
+        ledger=settings.ledger or _default_ledger(settings),
+    )
     _check(settings, problems)
     if problems:
         raise SettingsError(problems)
@@ -251,6 +267,14 @@ def _file(name: str, problems: list[str]) -> dict[str, Any]:
     for key in found.keys() - set(known):
         near = difflib.get_close_matches(key, known, 1)
         problems.append(f"--config: {name}: {key} is not a setting{f'; did you mean {near[0]}?' if near else ''}")
+    return found
+
+
+def webhook_secrets(text: str | bytes) -> tuple[str, ...]:
+    """The secrets in a file or variable: one a line, or separated by commas. Raises ValueError on anything else."""
+    found = tuple(re.split(r"[\s,]+", (text.decode() if isinstance(text, bytes) else text).strip()))
+    if not all(secret.startswith("whsec_") for secret in found):
+        raise ValueError("webhook secrets begin with whsec_ and are given one a line, or separated by commas")
     return found
 
 
@@ -331,6 +355,7 @@ def _check(settings: Settings, problems: list[str]) -> None:
     if settings.otlp_endpoint and not settings.otlp_endpoint.startswith(("http://", "https://")):
         problems.append("--otlp-endpoint must be http://host:4317 or https://host:4317")
     _check_workers(settings, problems)
+    _check_webhooks(settings, problems)
     _check_tls(settings, problems)
     if not settings.ledger.startswith(("sqlite://", "postgresql://", "postgres://")):
         problems.append("--ledger must be sqlite:///PATH, sqlite://:memory: or postgresql://user@host/database")
@@ -355,6 +380,22 @@ def _check_workers(settings: Settings, problems: list[str]) -> None:
         problems.append(
             "--workers needs a ledger that several processes can write: --ledger postgresql://...; a SQLite ledger "
             "belongs to one process, which is how it stays correct"
+        )
+
+
+def _check_webhooks(settings: Settings, problems: list[str]) -> None:
+    if settings.stripe_webhook_secrets and settings.stripe_webhook_secrets_file:
+        problems.append("STRIPE_WEBHOOK_SECRETS and --stripe-webhook-secrets-file are both given; unset one of them")
+    if not settings.webhook_listen:
+        return
+    try:
+        parse_address(settings.webhook_listen, "--webhook-listen")
+    except ValueError as wrong:
+        problems.append(str(wrong))
+    if not (settings.stripe_webhook_secrets or settings.stripe_webhook_secrets_file):
+        problems.append(
+            "--webhook-listen needs the endpoint's secrets: set STRIPE_WEBHOOK_SECRETS or give "
+            "--stripe-webhook-secrets-file FILE"
         )
 
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from cloneservice_server.domain.values import ChargeState, CloneState
+from cloneservice_server.domain.values import ChargeState, CloneState, ConnectedAccount
 from cloneservice_server.ledger import SqlLedger
-from cloneservice_server.ports import ChargeFilter, CloneFilter, Page, PutCharge, PutClone
+from cloneservice_server.ports import ChargeFilter, CloneFilter, Page, PutCharge, PutClone, PutConnectedAccount
 
 from tests.ledger_values import charge, clone
 
@@ -114,3 +114,18 @@ async def test_ids_are_ordered_by_their_bytes_in_every_store(ledger: SqlLedger) 
     await ledger.commit(None, [PutCharge(charge(name)) for name in names])
     listed = [row.charge_id for row in await ledger.list_charges(ChargeFilter(), ALL)]
     assert listed == sorted(names, key=lambda name: name.encode(), reverse=True)
+
+
+async def test_a_charge_is_found_by_its_payment_intent(ledger: SqlLedger) -> None:
+    kept = charge("charge_1", stripe_payment_intent_id="pi_1")
+    await ledger.commit(None, [PutCharge(kept), PutCharge(charge("charge_2"))])
+
+    assert await ledger.find_charge(kept.connected_account_id, "pi_1") == kept
+    assert await ledger.find_charge("acct_other", "pi_1") is None
+
+
+async def test_what_is_known_of_an_account_is_replaced(ledger: SqlLedger) -> None:
+    assert await ledger.get_connected_account("acct_1") is None
+    for seen in (ConnectedAccount("acct_1", charges_enabled=False), ConnectedAccount("acct_1", authorized=False)):
+        await ledger.commit(None, [PutConnectedAccount(seen)])
+        assert await ledger.get_connected_account("acct_1") == seen

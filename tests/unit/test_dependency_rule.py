@@ -32,6 +32,7 @@ ALLOWED = {
     f"{SERVER}.ledger": (*OWN, f"{SERVER}.ledger", "asyncpg", "orjson"),
     f"{SERVER}.rpc": (*OWN, f"{SERVER}.rpc", f"{SERVER}.access", *GRPC),
     f"{SERVER}.cli": (SERVER, FAKE, "uvloop"),
+    f"{SERVER}.webhooks": (SERVER, "aiohttp"),
     f"{SERVER}.testing": (SERVER, FAKE, CLIENT),
     f"{SERVER}.pytest_plugin": (SERVER, FAKE, f"{CLIENT}.testing", "pytest"),
     SERVER: (SERVER, *GRPC),

@@ -90,7 +90,7 @@ def refused(request: Message) -> InvalidRequest | None:
 
 
 def test_each_command_has_its_converter() -> None:
-    assert set(CONVERTERS) == set(COMMANDS)
+    assert set(CONVERTERS) == set(COMMANDS) - {"HandleStripeEvent"}  # which Stripe sends, not a caller
 
 
 @pytest.mark.parametrize("rpc", sorted(CONVERTERS))

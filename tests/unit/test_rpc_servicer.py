@@ -31,6 +31,7 @@ from tests.fakes_rpc import (
     SECRET,
     FakeAnswer,
     FakeEngine,
+    FakeEvents,
     FakeQueries,
     served,
 )
@@ -321,7 +322,7 @@ async def test_lookup_tells_what_became_of_a_request_in_any_case() -> None:
 
 
 SERVICE = pb.DESCRIPTOR.services_by_name["CloneService"]
-PLANNED = planned(CloneServicer(FakeEngine(), FakeQueries(), PageTokens(b"")))
+PLANNED = planned(CloneServicer(FakeEngine(), FakeQueries(), PageTokens(b""), events=FakeEvents()))
 
 
 @pytest.mark.parametrize("rpc", PLANNED)

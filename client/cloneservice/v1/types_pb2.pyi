@@ -600,6 +600,8 @@ class Charge(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     BASKET_ID_FIELD_NUMBER: _builtins.int
+    STRIPE_DISPUTE_ID_FIELD_NUMBER: _builtins.int
+    DISPUTE_STATUS_FIELD_NUMBER: _builtins.int
     charge_id: _builtins.str
     """This service's id, chg_ + UUIDv7."""
     clone_id: _builtins.str
@@ -622,6 +624,10 @@ class Charge(_message.Message):
     """Guards confirm, capture and cancel."""
     basket_id: _builtins.str
     """The basket it is a leg of, if any: only the basket captures or cancels it then, until the basket is final."""
+    stripe_dispute_id: _builtins.str
+    """du_... (or dp_...) on the connected account, once the cardholder disputed the charge; learned from Stripe's events."""
+    dispute_status: _builtins.str
+    """Stripe's Dispute.status (warning_needs_response, needs_response, under_review, won, lost); an open set, so not an enum."""
     @_builtins.property
     def amount(self) -> Global___Money:
         """Requested amount."""
@@ -686,10 +692,12 @@ class Charge(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
         basket_id: _builtins.str = ...,
+        stripe_dispute_id: _builtins.str = ...,
+        dispute_status: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "amount_capturable", b"amount_capturable", "amount_received", b"amount_received", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "create_time", b"create_time", "decline", b"decline", "next_action", b"next_action", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "amount_capturable", b"amount_capturable", "amount_received", b"amount_received", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "basket_id", b"basket_id", "capture_method", b"capture_method", "charge_id", b"charge_id", "clone_id", b"clone_id", "connected_account_id", b"connected_account_id", "connected_customer_id", b"connected_customer_id", "create_time", b"create_time", "decline", b"decline", "etag", b"etag", "metadata", b"metadata", "next_action", b"next_action", "platform_customer_id", b"platform_customer_id", "state", b"state", "stripe_charge_id", b"stripe_charge_id", "stripe_payment_intent_id", b"stripe_payment_intent_id", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "amount_capturable", b"amount_capturable", "amount_received", b"amount_received", "amount_refunded", b"amount_refunded", "application_fee", b"application_fee", "basket_id", b"basket_id", "capture_method", b"capture_method", "charge_id", b"charge_id", "clone_id", b"clone_id", "connected_account_id", b"connected_account_id", "connected_customer_id", b"connected_customer_id", "create_time", b"create_time", "decline", b"decline", "dispute_status", b"dispute_status", "etag", b"etag", "metadata", b"metadata", "next_action", b"next_action", "platform_customer_id", b"platform_customer_id", "state", b"state", "stripe_charge_id", b"stripe_charge_id", "stripe_dispute_id", b"stripe_dispute_id", "stripe_payment_intent_id", b"stripe_payment_intent_id", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

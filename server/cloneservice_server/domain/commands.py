@@ -193,6 +193,24 @@ class ChargeBasket:
     metadata: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class HandleStripeEvent:
+    """Bring the ledger up to date after an event of Stripe's: its ids only, "" where it has none.
+
+    `account` is the connected account that it happened on, or "" for the platform; the last two are our metadata.
+    """
+
+    method: ClassVar[str] = "HandleStripeEvent"
+    event_id: str
+    type: str
+    account: str = ""
+    object_id: str = ""
+    customer_id: str = ""
+    payment_intent_id: str = ""
+    clone_id: str = ""
+    platform_customer_id: str = ""
+
+
 Command = (
     SavePaymentMethod
     | ClonePaymentMethod
@@ -206,5 +224,6 @@ Command = (
     | CancelCharge
     | RefundCharge
     | ChargeBasket
+    | HandleStripeEvent
 )
 COMMANDS: dict[str, type[Command]] = {command.method: command for command in typing.get_args(Command)}

@@ -29,6 +29,11 @@ def basket_id_of(request_id: str) -> str:
     return derived_id("bsk", f"basket:{request_id}")
 
 
+def derived_uuid(seed: str) -> str:
+    """The UUIDv5 of `seed`, as the request_id of what no caller asked for."""
+    return str(uuid.uuid5(_NAMESPACE, seed))
+
+
 def is_request_id(text: str) -> bool:
     """Whether `text` is a UUID in its canonical form (any version)."""
     return _REQUEST_ID.fullmatch(text) is not None

@@ -63,7 +63,24 @@ class BasketCharged:
     basket: Basket
 
 
-Result = SavedPaymentMethod | CloneMade | CloneRefreshed | ChargeMade | CloneCharged | RefundMade | BasketCharged
+@dataclass(frozen=True, slots=True)
+class EventHandled:
+    """What came of an event of Stripe's: how many rows of the ledger it changed."""
+
+    event_id: str
+    changed: int = 0
+
+
+Result = (
+    SavedPaymentMethod
+    | CloneMade
+    | CloneRefreshed
+    | ChargeMade
+    | CloneCharged
+    | RefundMade
+    | BasketCharged
+    | EventHandled
+)
 RESULTS: dict[str, type[Result]] = {
     "SavePaymentMethod": SavedPaymentMethod,
     "ClonePaymentMethod": CloneMade,
@@ -77,4 +94,5 @@ RESULTS: dict[str, type[Result]] = {
     "CancelCharge": ChargeMade,
     "RefundCharge": RefundMade,
     "ChargeBasket": BasketCharged,
+    "HandleStripeEvent": EventHandled,
 }

@@ -132,6 +132,17 @@ class ConnectedCustomer:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectedAccount:
+    """What an event last told of a connected account (acct_...)."""
+
+    connected_account_id: str
+    authorized: bool = True
+    """Whether the platform may act on it."""
+    charges_enabled: bool = True
+    update_time_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Clone:
     """One platform payment method made usable on one connected account, with its lineage."""
 
@@ -206,6 +217,9 @@ class Charge:
     next_action: NextAction | None = None
     decline: Decline | None = None
     off_session: bool = False
+    stripe_dispute_id: str = ""
+    dispute_status: str = ""
+    """Stripe's word for how the dispute stands (needs_response, won, lost, ...); "" without one."""
     request_id: str = ""
     """The request that made it; `<leg>:<request_id>` for a leg of a basket."""
     basket_id: str = ""

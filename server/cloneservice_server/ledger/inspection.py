@@ -23,6 +23,7 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "basket": (("basket_id",), ("body",)),
     "platform_customer": (("platform_customer_id",), ("body",)),
     "connected_customer": (("connected_account_id", "platform_customer_id"), ("body",)),
+    "connected_account": (("connected_account_id",), ("body",)),
 }
 """Each table's key and its other columns, those left out that only repeat the body."""
 
@@ -112,6 +113,7 @@ async def _unreadable(ledger: SqlLedger) -> AsyncIterator[Problem]:
         "basket": rows.basket,
         "platform_customer": rows.platform_customer,
         "connected_customer": rows.connected_customer,
+        "connected_account": rows.connected_account,
     }
     for table, reader in readers.items():
         key = TABLES[table][0]

@@ -14,6 +14,7 @@ from cloneservice_server.ports import (
     Page,
     PutCharge,
     PutClone,
+    PutConnectedAccount,
     PutConnectedCustomer,
     PutPlatformCustomer,
 )
@@ -57,6 +58,12 @@ SELECT $1, $2, $3, $4 WHERE {after}
 ON CONFLICT (connected_account_id, platform_customer_id)
 DO UPDATE SET connected_customer_id = excluded.connected_customer_id, body = excluded.body
 RETURNING connected_customer_id"""
+
+_PUT_CONNECTED_ACCOUNT = """
+INSERT INTO connected_account (connected_account_id, body)
+SELECT $1, $2 WHERE {after}
+ON CONFLICT (connected_account_id) DO UPDATE SET body = excluded.body
+RETURNING connected_account_id"""
 
 
 def put_clone(write: PutClone) -> Part:
@@ -112,6 +119,13 @@ def put_connected_customer(write: PutConnectedCustomer) -> Part:
     return Part(_PUT_CONNECTED_CUSTOMER, args, EffectTaken, ("connected_customer", " ".join(key)))
 
 
+def put_connected_account(write: PutConnectedAccount) -> Part:
+    """Insert or replace what is known of a connected account."""
+    account = write.account
+    args = (account.connected_account_id, codec.dumps(account))
+    return Part(_PUT_CONNECTED_ACCOUNT, args, EffectTaken, ("connected_account", account.connected_account_id))
+
+
 # ---------------------------------------------------------------------------------------------------------- reads
 
 
@@ -131,6 +145,11 @@ WHERE connected_account_id = $1 AND platform_payment_method_id = $2 AND flow = $
 def select_charge(charge_id: str) -> Part:
     """One charge."""
     return Part("SELECT body FROM charge WHERE charge_id = $1", (charge_id,))
+
+
+def select_connected_account(connected_account_id: str) -> Part:
+    """One connected account."""
+    return Part("SELECT body FROM connected_account WHERE connected_account_id = $1", (connected_account_id,))
 
 
 def select_connected_customer(connected_account_id: str, platform_customer_id: str) -> Part:

@@ -15,6 +15,7 @@ from cloneservice_server.domain.baskets import Basket
 from cloneservice_server.domain.values import (
     Charge,
     Clone,
+    ConnectedAccount,
     ConnectedCustomer,
     PlatformCustomer,
     Refund,
@@ -90,6 +91,11 @@ def platform_customer(row: Row) -> PlatformCustomer:
 def connected_customer(row: Row) -> ConnectedCustomer:
     """A row of `connected_customer`."""
     return codec.loads(ConnectedCustomer, row["body"])
+
+
+def connected_account(row: Row) -> ConnectedAccount:
+    """A row of `connected_account`."""
+    return codec.loads(ConnectedAccount, row["body"])
 
 
 def call_json(call: StripeCall) -> str:

@@ -19,6 +19,7 @@ from cloneservice_server.ports import (
     PutBasket,
     PutCharge,
     PutClone,
+    PutConnectedAccount,
     PutConnectedCustomer,
     PutPlatformCustomer,
     PutRefund,
@@ -315,6 +316,8 @@ def writes_of(writes: Sequence[Write]) -> list[Part]:
                 parts.append(lineage.put_platform_customer(write))
             case PutConnectedCustomer():
                 parts.append(lineage.put_connected_customer(write))
+            case PutConnectedAccount():
+                parts.append(lineage.put_connected_account(write))
             case LinkRequest() | FinishRequest():
                 pass
     return parts

@@ -8,7 +8,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from cloneservice_server.domain.baskets import Basket
-from cloneservice_server.domain.values import Charge, Clone, CloneFlow, ConnectedCustomer, PlatformCustomer, Refund
+from cloneservice_server.domain.values import (
+    Charge,
+    Clone,
+    CloneFlow,
+    ConnectedAccount,
+    ConnectedCustomer,
+    PlatformCustomer,
+    Refund,
+)
 from cloneservice_server.ledger import lineage, refunds, rows, statements
 from cloneservice_server.ledger.part import Part
 from cloneservice_server.ledger.rows import Row
@@ -226,6 +234,11 @@ class SqlLedger(ABC):
         """The customer that stands for a platform customer on an account."""
         found = await self.read(lineage.select_connected_customer(connected_account_id, platform_customer_id))
         return rows.connected_customer(found[0]) if found else None
+
+    async def get_connected_account(self, connected_account_id: str) -> ConnectedAccount | None:
+        """What events told of a connected account; None if none did."""
+        found = await self.read(lineage.select_connected_account(connected_account_id))
+        return rows.connected_account(found[0]) if found else None
 
     async def get_platform_customer(self, platform_customer_id: str) -> PlatformCustomer | None:
         """What the ledger knows of a platform customer."""

@@ -149,4 +149,6 @@ def charge(value: values.Charge, *, with_secret: bool = False) -> types_pb2.Char
         update_time=timestamp(value.update_time_us),
         etag=values.etag(value.version, value.charge_id),
         basket_id=value.basket_id,
+        stripe_dispute_id=value.stripe_dispute_id,
+        dispute_status=value.dispute_status,
     )

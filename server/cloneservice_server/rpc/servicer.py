@@ -17,6 +17,7 @@ from cloneservice_server.domain.errors import DomainError, RequestInProgress
 from cloneservice_server.ports import ChargeFilter, CloneFilter, Page, RequestRow
 from cloneservice_server.rpc import convert, messages, validate
 from cloneservice_server.rpc.caller import CALLER
+from cloneservice_server.rpc.event_rpcs import EventRpcs, Events
 from cloneservice_server.rpc.paging import PageTokens, page_size
 from cloneservice_server.rpc.servicer_charges import ChargeLifeServicer, ChargeQueries
 
@@ -95,16 +96,25 @@ class Queries(ChargeQueries, Protocol):
         ...
 
 
-class CloneServicer(ChargeLifeServicer):
+class CloneServicer(ChargeLifeServicer, EventRpcs):
     """CloneService on an engine and its queries; `planned.complete` adds the RPCs that are not here.
 
     `deadline_s_max` is the deadline, in seconds, of callers that set none or a longer one.
     """
 
-    def __init__(self, engine: Engine, queries: Queries, tokens: PageTokens, *, deadline_s_max: float = 60.0) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        queries: Queries,
+        tokens: PageTokens,
+        *,
+        events: Events,
+        deadline_s_max: float = 60.0,
+    ) -> None:
         self._engine = engine
         self._queries: Queries = queries
         self._tokens = tokens
+        self._events = events
         self._deadline_s_max = deadline_s_max
 
     async def SavePaymentMethod(

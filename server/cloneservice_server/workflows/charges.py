@@ -14,6 +14,7 @@ from cloneservice_server.domain.ids import derived_id
 from cloneservice_server.domain.values import Charge, ChargeState, Clone, CloneState
 from cloneservice_server.ports import LinkRequest, NewEffect, PutCharge, PutClone, Refused
 from cloneservice_server.workflows import calls
+from cloneservice_server.workflows.accounts import require_account
 from cloneservice_server.workflows.run import Run
 from cloneservice_server.workflows.stripe_objects import (
     Body,
@@ -76,6 +77,8 @@ async def _create(
     run: Run, made: Clone, options: ChargeOptions, leg: Leg | None, charge_id: str
 ) -> tuple[Clone, Charge]:
     require_usable(made)
+    if made.state is CloneState.ACTIVE:  # one attempt is all it has: not for an account that is known to refuse it
+        await require_account(run, made.connected_account_id, to_charge=True)
     name, basket_id = (leg.name, leg.basket_id) if leg else (run.request_id, "")
     call = calls.create_payment_intent(made, options, name, charge_id, basket_id)
     facts = await run.effect(NewEffect(f"intent:{name}", "intent", call))

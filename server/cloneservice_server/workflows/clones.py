@@ -22,6 +22,7 @@ from cloneservice_server.domain.values import (
 )
 from cloneservice_server.ports import EffectState, LinkRequest, NewEffect, PutClone, PutConnectedCustomer, StripeCall
 from cloneservice_server.workflows import calls
+from cloneservice_server.workflows.accounts import require_account
 from cloneservice_server.workflows.run import Restart, Run
 from cloneservice_server.workflows.stripe_objects import Body, default_payment_method
 
@@ -144,11 +145,14 @@ async def replace_clone(run: Run, stale: Clone, *, set_default: bool) -> Clone:
 
 async def attach_successor(run: Run, made: Clone, stale: Clone, *, set_default: bool) -> Clone:
     """Attach `made` to the customer that `stale` is attached to, if it is."""
-    if not stale.connected_customer_id or made.state is not CloneState.ACTIVE:
+    if not stale.connected_customer_id:
         return made
     # The shared customer is found by lineage, so that one deleted at Stripe is made anew; any other is the caller's.
-    named = "" if stale.reusable else stale.connected_customer_id
-    return await attach_to_customer(run, made, AttachOptions(named, set_default))
+    options = AttachOptions("" if made.reusable else stale.connected_customer_id, set_default)
+    if made.state is CloneState.ACTIVE:
+        made = await attach_to_customer(run, made, options)
+    await set_default_if_asked(run, made, options)
+    return made
 
 
 def shared_clone_effect(account: str, payment_method: str, flow: CloneFlow, generation: int) -> str:
@@ -172,6 +176,7 @@ async def _make_clone(
         calls.PLATFORM_CUSTOMER: origin.platform_customer_id,
         calls.PLATFORM_PAYMENT_METHOD: origin.payment_method_id,
     }
+    await require_account(run, account)
     call = calls.clone(origin.flow, account, origin.platform_customer_id, origin.payment_method_id, metadata)
     kept = await run.effect(NewEffect(effect_id, "clone", call))
     now = run.now_us()

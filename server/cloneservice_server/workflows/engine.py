@@ -41,6 +41,7 @@ from cloneservice_server.workflows.upkeep import Upkeep
 log = logging.getLogger("cloneservice.engine")
 
 _RESTARTS_MAX = 25  # each one means that another run moved the rows on; more than this is a fault of ours
+_UNATTENDED_ATTEMPTS = 300  # at most five minutes apart: about a day
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +203,22 @@ class Engine:
             lambda work: self._begin(new, caller, command, work),
         )
         return await self._wait(work)
+
+    async def accept(self, request_id: str, request_hash: str, command: Command) -> tuple[RequestRow, bool]:
+        """Store a request that nobody waits for, and carry it out in the background: the row, and whether it is new.
+
+        Once this returns the work is durable: with no room here, or when this process dies, another takes it up.
+        Raises LedgerDown, with nothing stored.
+        """
+        room = not self._draining and len(self._works) < self._settings.running_max
+        new = NewRequest(request_id, command.method, request_hash, codec.dumps(command))
+        try:
+            row, created = await self._ledger.begin_request(new, self._owner, self._settings.lease_s if room else 0.0)
+        except LedgerUnavailable as error:
+            raise self._ledger_down(error) from error
+        if created and room and request_id not in self._works:
+            self._enlist(request_id, _Work(request_hash), lambda work: self._recover(row, work))
+        return row, created
 
     def _enlist(self, request_id: str, work: _Work, story: Callable[[_Work], Awaitable[Answer]]) -> _Work:
         async def carry() -> Answer:
@@ -372,16 +389,13 @@ class Engine:
             return Answer(error=error)
 
     async def _finish_with_error(self, run: Run, command: Command, error: errors.DomainError) -> Answer:
-        if error.final:
-            state = RequestState.FAILED
-        elif isinstance(error, errors.OutcomeUnknown):
-            state = RequestState.INDETERMINATE
-        else:
-            state = RequestState.PARKED
+        state = _state_after(run, command, error)
         delay_us = min(2 ** min(run.row.attempts, 9), 300) * 1_000_000
         try:
             finish = _finish(state, command, error=errors.encode(error), retry_after_us=delay_us)
             await self._flush(run, finish, error)
+            if state is RequestState.FAILED and WORKFLOWS[type(command)].unattended:
+                log.error("dead letter: request_id=%s reason=%s %s", run.request_id, error.reason, command)
         except Restart:
             # Rows of the lineage moved under the error's writes: the error itself is decided anew by the next attempt.
             if not error.final:
@@ -476,6 +490,14 @@ def _finish(state: RequestState, command: Command, **fields: Any) -> FinishReque
     scrub = WORKFLOWS[type(command)].without_personal_data
     scrubbed = codec.dumps(scrub(command)) if scrub is not None and state.final else ""
     return FinishRequest(state, scrubbed_command=scrubbed, **fields)
+
+
+def _state_after(run: Run, command: Command, error: errors.DomainError) -> RequestState:
+    if error.final:
+        return RequestState.FAILED
+    if WORKFLOWS[type(command)].unattended:  # nobody repeats it, so it is due again by itself; for a day, not for ever
+        return RequestState.INDETERMINATE if run.row.attempts < _UNATTENDED_ATTEMPTS else RequestState.FAILED
+    return RequestState.INDETERMINATE if isinstance(error, errors.OutcomeUnknown) else RequestState.PARKED
 
 
 def _command(row: RequestRow) -> Command:

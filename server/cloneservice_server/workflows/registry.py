@@ -15,13 +15,14 @@ from cloneservice_server.domain.commands import (
     Command,
     ConfirmCharge,
     CreateCharge,
+    HandleStripeEvent,
     RefreshClone,
     RefundCharge,
     RevokeClone,
     SavePaymentMethod,
 )
 from cloneservice_server.domain.results import Result
-from cloneservice_server.workflows import charge_life, staleness
+from cloneservice_server.workflows import charge_life, events, staleness
 from cloneservice_server.workflows import clone_and_charge as cloning
 from cloneservice_server.workflows import revoke_clone as revoking
 from cloneservice_server.workflows import save_payment_method as saving
@@ -35,6 +36,8 @@ class Workflow:
     carry_out: Callable[[Run, Any], Awaitable[Result]]
     preview: Callable[[Run, Any], Awaitable[Result]] | None = None
     without_personal_data: Callable[[Any], Command] | None = None
+    unattended: bool = False
+    """Nobody waits for it and nobody repeats it: what fails for now is tried again by itself."""
 
 
 WORKFLOWS: dict[type[Command], Workflow] = {
@@ -49,4 +52,5 @@ WORKFLOWS: dict[type[Command], Workflow] = {
     CaptureCharge: Workflow(charge_life.capture_charge),
     CancelCharge: Workflow(charge_life.cancel_charge),
     RefundCharge: Workflow(charge_life.refund_charge),
+    HandleStripeEvent: Workflow(events.handle_stripe_event, unattended=True),
 }

@@ -53,7 +53,7 @@ async def refresh_clone(run: Run, command: RefreshClone) -> CloneRefreshed:
         set_default = await _is_default(run, before)
         return CloneRefreshed(await attach_successor(run, made, before, set_default=set_default), changed=ours)
     _require_living(made)
-    found = await compare(run, made)
+    found = await compare(run, made, await read_original(run, made))
     if found.current:
         kept = marked(made, found, run.now_us())
         run.stage(PutClone(kept))
@@ -70,7 +70,8 @@ async def preview_refresh_clone(run: Run, command: RefreshClone) -> CloneRefresh
     """`validate_only`: compare and mark, change nothing at Stripe."""
     made, _ = await _newest(run, command.clone_id)
     _require_living(made)
-    seen = marked(made, await compare(run, made), run.now_us())
+    found = await compare(run, made, await read_original(run, made))
+    seen = marked(made, found, run.now_us())
     try:
         await run.ledger.commit(None, [PutClone(seen)])
     except EffectTaken:  # a workflow wrote at the same time: its word is newer than what we read
@@ -78,13 +79,18 @@ async def preview_refresh_clone(run: Run, command: RefreshClone) -> CloneRefresh
     return CloneRefreshed(seen)
 
 
-async def compare(run: Run, made: Clone) -> Comparison:
-    """Read the original and the clone. Raises AccountUnavailable, and what else a read raises."""
+async def read_original(run: Run, made: Clone) -> Body | None:
+    """The original of a clone; None when there is none any more."""
     try:
-        original = await run.read(calls.read_original(made), step="platform_read")
+        body = await run.read(calls.read_original(made), step="platform_read")
     except errors.ResourceNotFound:
-        return Comparison(saved=False)
-    if original.get("deleted") or original.get("customer") != made.platform_customer_id:
+        return None
+    return None if body.get("deleted") else body
+
+
+async def compare(run: Run, made: Clone, original: Body | None) -> Comparison:
+    """Read the clone and compare. Raises AccountUnavailable, and what else a read raises."""
+    if original is None or original.get("customer") != made.platform_customer_id:
         return Comparison(saved=False)
     on_platform = summary_of(original)
     try:
