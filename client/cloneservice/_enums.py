@@ -23,6 +23,8 @@ _WIRE: Mapping[type[StrEnum], EnumDescriptor] = MappingProxyType(
         values.CloneState: types_pb2.Clone.State.DESCRIPTOR,
         values.ChargeState: types_pb2.Charge.State.DESCRIPTOR,
         values.RefundState: types_pb2.Refund.State.DESCRIPTOR,
+        values.BasketState: types_pb2.Basket.State.DESCRIPTOR,
+        values.BasketLegState: types_pb2.BasketLeg.State.DESCRIPTOR,
         values.BatchOperation: types_pb2.CloneBatch.Operation.DESCRIPTOR,
         values.BatchState: types_pb2.CloneBatch.State.DESCRIPTOR,
         values.BatchItemState: types_pb2.CloneBatchItem.State.DESCRIPTOR,

@@ -454,6 +454,10 @@ class Ledger(Protocol):
         """Read one effect."""
         ...
 
+    async def open_effects(self, request_id: str) -> list[EffectRow]:
+        """The effects that the request intended and that are not settled, oldest first."""
+        ...
+
     async def get_clone(self, clone_id: str) -> Clone | None:
         """Read one clone."""
         ...

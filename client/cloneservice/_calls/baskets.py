@@ -9,7 +9,7 @@ from cloneservice._calls.call import Call, new_request_id
 from cloneservice._calls.charges import money
 from cloneservice._enums import write
 from cloneservice._results import BasketResult
-from cloneservice._values import Basket, BasketLegOptions, CloneFlow, CloneReuse
+from cloneservice._values import Basket, BasketLegOptions, CloneFlow
 from cloneservice.v1 import clone_service_pb2 as pb
 
 
@@ -19,7 +19,6 @@ def charge_basket(
     *,
     platform_payment_method_id: str = "",
     flow: CloneFlow | None = None,
-    reuse: CloneReuse = CloneReuse.IF_CURRENT,
     off_session: bool = False,
     metadata: Mapping[str, str] | None = None,
     request_id: str = "",
@@ -34,7 +33,6 @@ def charge_basket(
         legs: What each seller gets, 1 to 20; each account at most once.
         platform_payment_method_id: pm_/card_/src_... of a card; "" means the customer's default.
         flow: Stripe's mechanism; None lets the service choose by the id.
-        reuse: What to do when a usable clone of the same object is on an account already.
         off_session: The shopper is absent. A leg that wants 3-D Secure fails the basket either way.
         metadata: Labels of the basket, at most 20.
         request_id: Key of the intent, a UUID; made here when not given.
@@ -52,7 +50,6 @@ def charge_basket(
         platform_customer_id=platform_customer_id,
         platform_payment_method_id=platform_payment_method_id,
         flow=write(flow),
-        reuse=write(reuse),
         legs=map(_leg, legs),
         off_session=off_session,
         metadata=metadata,

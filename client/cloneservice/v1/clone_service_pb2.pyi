@@ -1619,7 +1619,6 @@ class ChargeBasketRequest(_message.Message):
     PLATFORM_CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     PLATFORM_PAYMENT_METHOD_ID_FIELD_NUMBER: _builtins.int
     FLOW_FIELD_NUMBER: _builtins.int
-    REUSE_FIELD_NUMBER: _builtins.int
     LEGS_FIELD_NUMBER: _builtins.int
     OFF_SESSION_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
@@ -1631,15 +1630,13 @@ class ChargeBasketRequest(_message.Message):
     """A saved card: pm_/card_/src_...; empty means the customer's default. Bank debits cannot be held and are refused."""
     flow: _types_pb2.CloneFlow.ValueType
     """Mechanism."""
-    reuse: _types_pb2.CloneReuse.ValueType
-    """What if a clone exists on an account."""
     off_session: _builtins.bool
     """Customer absent. On session, a leg that wants 3-D Secure fails the basket all the same: authenticate with CreateSetup
     first.
     """
     @_builtins.property
     def legs(self) -> _containers.RepeatedCompositeFieldContainer[Global___BasketLegOptions]:
-        """One for each seller, 1 to 20."""
+        """One for each seller, 1 to 20. Clones that exist on the accounts are reused."""
 
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -1652,14 +1649,13 @@ class ChargeBasketRequest(_message.Message):
         platform_customer_id: _builtins.str = ...,
         platform_payment_method_id: _builtins.str = ...,
         flow: _types_pb2.CloneFlow.ValueType = ...,
-        reuse: _types_pb2.CloneReuse.ValueType = ...,
         legs: _abc.Iterable[Global___BasketLegOptions] | None = ...,
         off_session: _builtins.bool = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["flow", b"flow", "legs", b"legs", "metadata", b"metadata", "off_session", b"off_session", "platform_customer_id", b"platform_customer_id", "platform_payment_method_id", b"platform_payment_method_id", "request_id", b"request_id", "reuse", b"reuse"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flow", b"flow", "legs", b"legs", "metadata", b"metadata", "off_session", b"off_session", "platform_customer_id", b"platform_customer_id", "platform_payment_method_id", b"platform_payment_method_id", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

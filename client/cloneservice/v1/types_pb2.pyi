@@ -843,11 +843,9 @@ class Basket(_message.Message):
         STATE_SUCCEEDED: Basket._State.ValueType  # 4
         """Every leg is captured. Final."""
         STATE_CANCELED: Basket._State.ValueType  # 5
-        """No leg holds the shopper's money. Final."""
+        """No leg was taken, or all that was taken was refunded. An authorisation that is STUCK lapses by itself. Final."""
         STATE_BROKEN: Basket._State.ValueType  # 6
-        """Some legs hold money and Stripe refuses to give it back (see STATE_STUCK of the legs): a person must settle it.
-        Final.
-        """
+        """A captured leg is STUCK: Stripe refuses to refund it (its account left, say). A person must settle it. Final."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Life of a basket. New values may be added: treat an unknown value as not final."""
@@ -863,11 +861,9 @@ class Basket(_message.Message):
     STATE_SUCCEEDED: Basket.State.ValueType  # 4
     """Every leg is captured. Final."""
     STATE_CANCELED: Basket.State.ValueType  # 5
-    """No leg holds the shopper's money. Final."""
+    """No leg was taken, or all that was taken was refunded. An authorisation that is STUCK lapses by itself. Final."""
     STATE_BROKEN: Basket.State.ValueType  # 6
-    """Some legs hold money and Stripe refuses to give it back (see STATE_STUCK of the legs): a person must settle it.
-    Final.
-    """
+    """A captured leg is STUCK: Stripe refuses to refund it (its account left, say). A person must settle it. Final."""
 
     @_typing.final
     class MetadataEntry(_message.Message):

@@ -18,7 +18,7 @@ class BasketState(StrEnum):
     SUCCEEDED = "succeeded"
     CANCELED = "canceled"
     BROKEN = "broken"
-    """Some legs hold money that Stripe refuses to give back."""
+    """Stripe refuses to refund a captured leg."""
 
     @property
     def final(self) -> bool:

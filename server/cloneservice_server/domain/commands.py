@@ -188,7 +188,6 @@ class ChargeBasket:
     legs: tuple[BasketLegOptions, ...]
     platform_payment_method_id: str = ""
     flow: CloneFlow | None = None
-    reuse: CloneReuse = CloneReuse.IF_CURRENT
     off_session: bool = False
     metadata: dict[str, str] = field(default_factory=dict)
 

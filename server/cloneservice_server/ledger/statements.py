@@ -275,6 +275,16 @@ def select_effect(effect_id: str) -> Part:
     return Part(_SELECT_EFFECT, (effect_id,))
 
 
+_SELECT_OPEN_EFFECTS = f"""
+SELECT {_EFFECT} FROM effect WHERE request_id = $1 AND state = 'intent'
+ORDER BY intent_time_us, effect_id"""  # noqa: S608 - column names only
+
+
+def select_open_effects(request_id: str) -> Part:
+    """What a request has intended and not settled."""
+    return Part(_SELECT_OPEN_EFFECTS, (request_id,))
+
+
 _INTENDED = f"""
 SELECT {_EFFECT} FROM effect
 WHERE effect_id = $1 AND EXISTS (SELECT 1 FROM request WHERE request_id = $2 AND last_write = $3)"""  # noqa: S608 - column names only

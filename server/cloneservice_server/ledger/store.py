@@ -177,6 +177,10 @@ class SqlLedger(ABC):
         found = await self.read(statements.select_effect(effect_id))
         return rows.effect_row(found[0]) if found else None
 
+    async def open_effects(self, request_id: str) -> list[EffectRow]:
+        """The effects that the request intended and that are not settled, oldest first."""
+        return [rows.effect_row(row) for row in await self.read(statements.select_open_effects(request_id))]
+
     async def get_clone(self, clone_id: str) -> Clone | None:
         """Read one clone."""
         found = await self.read(lineage.select_clone(clone_id))

@@ -52,7 +52,6 @@ def charge_basket(request: pb.ChargeBasketRequest) -> commands.ChargeBasket:
         legs=tuple(map(_leg_options, request.legs)),
         platform_payment_method_id=request.platform_payment_method_id,
         flow=messages.FLOWS_ASKED.get(request.flow),
-        reuse=messages.REUSES_ASKED.get(request.reuse, values.CloneReuse.IF_CURRENT),
         off_session=request.off_session,
         metadata=dict(request.metadata),
     )

@@ -62,6 +62,16 @@ class ChargeLifeServicer(ABC):
         """Refunds a captured charge."""
         return convert.refunded(await self._submit(request, convert.refund_charge, results.RefundMade, context))
 
+    async def ChargeBasket(self, request: pb.ChargeBasketRequest, context: Context) -> pb.ChargeBasketResponse:
+        """Charges one shopper on several accounts, all or nothing."""
+        result = await self._submit(request, convert.charge_basket, results.BasketCharged, context)
+        return convert.basket_charged(result)
+
+    async def GetBasket(self, request: pb.GetBasketRequest, _: Context) -> pb.GetBasketResponse:
+        """Reads one basket."""
+        validate.check(request)
+        return pb.GetBasketResponse(basket=convert.basket(await self._queries.get_basket(request.basket_id)))
+
     async def ListRefunds(self, request: pb.ListRefundsRequest, _: Context) -> pb.ListRefundsResponse:
         """Lists the refunds of a charge, newest first."""
         validate.check(request)

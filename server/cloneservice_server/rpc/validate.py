@@ -22,6 +22,7 @@ from cloneservice_server.domain.ids import is_request_id
 ID_LENGTH = 255
 AMOUNT_MAX = 99_999_999
 """Stripe takes at most eight digits (docs.stripe.com/currencies, "Minimum and maximum charge amounts")."""
+BASKET_LEGS = 20
 METADATA_ENTRIES = 20
 METADATA_KEY_LENGTH = 40
 METADATA_VALUE_LENGTH = 500
@@ -295,8 +296,21 @@ def _clone_and_charge(prefix: str, request: Any) -> Violations:
         yield FieldViolation(f"{prefix}attach", "must be left out with one_shot, which does not attach")
 
 
+def _basket(prefix: str, request: Any) -> Violations:
+    if len(request.legs) > BASKET_LEGS:
+        yield FieldViolation(f"{prefix}legs", f"must be at most {BASKET_LEGS}")
+        return
+    seen: set[str] = set()
+    for index, leg in enumerate(request.legs):
+        if leg.connected_account_id in seen:
+            yield FieldViolation(f"{prefix}legs[{index}].connected_account_id", "must be in one leg only")
+        seen.add(leg.connected_account_id)
+
+
 ACROSS_FIELDS: dict[str, Callable[[str, Any], Violations]] = {
     "ChargeOptions": _charge_options,
+    "BasketLegOptions": _charge_options,
+    "ChargeBasketRequest": _basket,
     "CloneAndChargeRequest": _clone_and_charge,
 }
 """Message name to what its fields must mean together."""

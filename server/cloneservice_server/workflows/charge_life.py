@@ -18,9 +18,9 @@ from cloneservice_server.domain.results import ChargeMade, RefundMade
 from cloneservice_server.domain.values import Charge, ChargeState, CloneState, Money, Refund, RefundState, etag
 from cloneservice_server.ports import EffectRow, EffectState, NewEffect, PutCharge, PutRefund, StripeCall
 from cloneservice_server.workflows import calls
-from cloneservice_server.workflows.charges import confirm, stage_shown
+from cloneservice_server.workflows.charges import confirm, stage_facts, stage_shown
 from cloneservice_server.workflows.run import Run
-from cloneservice_server.workflows.stripe_objects import Body, news_of, next_action_of, payment_intent_facts
+from cloneservice_server.workflows.stripe_objects import next_action_of, payment_intent_facts
 
 _CONFIRMED = (ChargeState.PROCESSING, ChargeState.REQUIRES_CAPTURE, ChargeState.SUCCEEDED)
 
@@ -98,7 +98,7 @@ async def capture(run: Run, charge: Charge, effect: NewEffect) -> Charge:
     except errors.InvalidState as error:
         stage_shown(run, charge, error)
         raise
-    return _staged(run, charge, facts)
+    return stage_facts(run, charge, facts)
 
 
 async def cancel_charge(run: Run, command: CancelCharge) -> ChargeMade:
@@ -114,22 +114,22 @@ async def cancel_charge(run: Run, command: CancelCharge) -> ChargeMade:
         if charge.state is ChargeState.SUCCEEDED:
             raise _not_possible(charge, "cancelled; refund it")
     call = begun.call if begun else calls.cancel_payment_intent(charge, command.reason)
-    return ChargeMade(await cancel(run, charge, NewEffect(effect_id, "cancel", call)))
+    charge = await cancel(run, charge, NewEffect(effect_id, "cancel", call))
+    if charge.state is not ChargeState.CANCELED:
+        raise _not_possible(charge, "cancelled; refund it")
+    return ChargeMade(charge)
 
 
 async def cancel(run: Run, charge: Charge, effect: NewEffect) -> Charge:
-    """Carry out a cancellation; the charge comes back CANCELED and staged, also when others cancelled it first.
+    """Carry out a cancellation; the charge comes back staged, and CANCELED unless Stripe shows that it is too late.
 
-    Raises InvalidState (the charge as Stripe shows it is staged), and what `Run.effect` raises.
+    Raises what `Run.effect` raises but InvalidState.
     """
     try:
         facts = await run.effect(effect)
     except errors.InvalidState as error:
-        shown = stage_shown(run, charge, error)
-        if shown.state is not ChargeState.CANCELED:
-            raise
-        return shown
-    return _staged(run, charge, facts)
+        return stage_shown(run, charge, error)
+    return stage_facts(run, charge, facts)
 
 
 async def refund_charge(run: Run, command: RefundCharge) -> RefundMade:
@@ -138,6 +138,7 @@ async def refund_charge(run: Run, command: RefundCharge) -> RefundMade:
     begun = await _begun(run, f"refund:{run.request_id}")
     if begun is None:
         await _require_new_refund(run)
+        await _require_basket_over(run, charge)
         if charge.state is not ChargeState.SUCCEEDED or _left(charge, command) < 0:
             charge = await _refreshed(run, charge)
         _require_refundable(charge, command)
@@ -235,13 +236,7 @@ def _require_etag(charge: Charge, given: str) -> None:
 
 async def _require_free(run: Run, charge: Charge) -> None:
     """Raise InvalidState while a basket decides over it, RequestInProgress while its confirmation is unknown."""
-    if charge.basket_id:
-        basket = await run.ledger.get_basket(charge.basket_id)
-        if basket is not None and not basket.state.final:
-            raise errors.InvalidState(
-                f"Charge {charge.charge_id} is a leg of basket {basket.basket_id}, which captures or cancels it",
-                {"charge_id": charge.charge_id, "basket_id": basket.basket_id, "state": charge.state.value.upper()},
-            )
+    await _require_basket_over(run, charge)
     confirmation = await run.ledger.get_effect(f"confirm:{charge.request_id}")
     if confirmation is not None and confirmation.state is EffectState.INTENT:
         raise errors.RequestInProgress(
@@ -251,24 +246,21 @@ async def _require_free(run: Run, charge: Charge) -> None:
         )
 
 
+async def _require_basket_over(run: Run, charge: Charge) -> None:
+    basket = await run.ledger.get_basket(charge.basket_id) if charge.basket_id else None
+    if basket is not None and not basket.state.final:
+        raise errors.InvalidState(
+            f"Charge {charge.charge_id} is a leg of basket {basket.basket_id}, which captures or cancels it",
+            {"charge_id": charge.charge_id, "basket_id": basket.basket_id, "state": charge.state.value.upper()},
+        )
+
+
 async def _refreshed(run: Run, charge: Charge) -> Charge:
     """The charge as Stripe shows it now; staged if that is news."""
     body = await run.read(calls.read_payment_intent(charge))
     if action := next_action_of(body):
         run.actions[charge.stripe_payment_intent_id] = action
-    seen = news_of(charge, payment_intent_facts(body), run.now_us())
-    if seen is None:
-        return charge
-    run.stage(PutCharge(seen))
-    return seen
-
-
-def _staged(run: Run, charge: Charge, facts: Body) -> Charge:
-    seen = news_of(charge, facts, run.now_us())
-    if seen is None:
-        return charge
-    run.stage(PutCharge(seen))
-    return seen
+    return stage_facts(run, charge, payment_intent_facts(body))
 
 
 def _require_currency(charge: Charge, field: str, amount: Money) -> None:

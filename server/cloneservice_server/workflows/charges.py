@@ -50,6 +50,10 @@ async def make_charge(run: Run, made: Clone, options: ChargeOptions, leg: Leg | 
     charge = await run.ledger.get_charge(charge_id) if run.resumed or run.row.charge_id else None
     if charge is not None:
         await _require_own(run, charge, name)
+    if leg is not None and made.summary.type == "us_bank_account":
+        raise errors.invalid(
+            "platform_payment_method_id", "must be a card: a bank debit cannot be authorised first and captured later"
+        )
     if charge is None:
         made, charge = await _create(run, made, options, leg, charge_id)
     if not options.defer_confirmation:
@@ -82,6 +86,13 @@ async def _create(
     name, basket_id = (leg.name, leg.basket_id) if leg else (run.request_id, "")
     call = calls.create_payment_intent(made, options, name, charge_id, basket_id)
     facts = await run.effect(NewEffect(f"intent:{name}", "intent", call))
+    return stage_created(run, made, options, leg, facts)
+
+
+def stage_created(run: Run, made: Clone, options: ChargeOptions, leg: Leg | None, facts: Body) -> tuple[Clone, Charge]:
+    """The charge of a PaymentIntent just created, and the clone as that leaves it; both staged."""
+    name, basket_id = (leg.name, leg.basket_id) if leg else (run.request_id, "")
+    charge_id = charge_id_of(name)
     now = run.now_us()
     charge = Charge(
         charge_id=charge_id,
@@ -141,11 +152,16 @@ def stage_shown(run: Run, charge: Charge, error: errors.InvalidState) -> Charge:
     """The charge as the PaymentIntent in Stripe's refusal shows it, staged; as it was if the refusal shows none."""
     cause = error.__cause__
     body = cause.body.get("payment_intent") if isinstance(cause, Refused) else None
-    shown = news_of(charge, payment_intent_facts(body), run.now_us()) if isinstance(body, dict) else None
-    if shown is None:
+    return stage_facts(run, charge, payment_intent_facts(body)) if isinstance(body, dict) else charge
+
+
+def stage_facts(run: Run, charge: Charge, facts: Body) -> Charge:
+    """The charge as the facts of its PaymentIntent show it, staged if that is news."""
+    seen = news_of(charge, facts, run.now_us())
+    if seen is None:
         return charge
-    run.stage(PutCharge(shown))
-    return shown
+    run.stage(PutCharge(seen))
+    return seen
 
 
 def _declined(charge: Charge, cause: BaseException | None, now_us: int) -> Charge:

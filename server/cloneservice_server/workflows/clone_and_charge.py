@@ -8,15 +8,22 @@ from cloneservice_server.domain import errors
 from cloneservice_server.domain.commands import (
     AttachClone,
     AttachOptions,
+    ChargeOptions,
     CloneAndCharge,
     ClonePaymentMethod,
     CreateCharge,
 )
 from cloneservice_server.domain.results import ChargeMade, CloneCharged, CloneMade
-from cloneservice_server.domain.values import Clone, CloneReuse, CloneState, etag
+from cloneservice_server.domain.values import Charge, Clone, CloneReuse, CloneState, etag
 from cloneservice_server.ports import PutClone, StripeCall
-from cloneservice_server.workflows.charges import make_charge
-from cloneservice_server.workflows.clones import attach_to_customer, ensure_clone, resolve_origin, set_default_if_asked
+from cloneservice_server.workflows.charges import Leg, make_charge
+from cloneservice_server.workflows.clones import (
+    Origin,
+    attach_to_customer,
+    ensure_clone,
+    resolve_origin,
+    set_default_if_asked,
+)
 from cloneservice_server.workflows.run import Run
 
 
@@ -60,19 +67,34 @@ async def clone_and_charge(run: Run, command: CloneAndCharge) -> CloneCharged:
     origin = await resolve_origin(run, command.platform_customer_id, command.platform_payment_method_id, command.flow)
     attach = None if command.one_shot else command.attach or AttachOptions()
     reuse = CloneReuse.NEVER if command.one_shot else command.reuse
-    made, reused = await ensure_clone(run, origin, command.connected_account_id, reuse=reuse, attach=attach)
+    account = command.connected_account_id
+    return CloneCharged(*await charge_origin(run, origin, account, command.charge, reuse=reuse, attach=attach))
+
+
+async def charge_origin(
+    run: Run,
+    origin: Origin,
+    account: str,
+    options: ChargeOptions,
+    *,
+    reuse: CloneReuse,
+    attach: AttachOptions | None,
+    leg: Leg | None = None,
+) -> tuple[Clone, Charge, bool]:
+    """Clone or reuse, attach if asked, charge: the clone, the charge, and whether the clone was there before."""
+    made, reused = await ensure_clone(run, origin, account, reuse=reuse, attach=attach)
     try:
-        made, charge = await make_charge(run, made, command.charge)
+        made, charge = await make_charge(run, made, options, leg)
     except (errors.CloneNotUsable, errors.ResourceNotFound) as error:
         # Spent or detached there, or its connected customer was deleted there: the lineage did not know.
         gone = isinstance(error, errors.CloneNotUsable) or error.resource_name == made.connected_customer_id
         if not (reused and gone):
             raise
         await run.flush(PutClone(_stale(made, run.now_us())))
-        made, _ = await ensure_clone(run, origin, command.connected_account_id, reuse=reuse, attach=attach)
-        made, charge = await make_charge(run, made, command.charge)
+        made, _ = await ensure_clone(run, origin, account, reuse=reuse, attach=attach)
+        made, charge = await make_charge(run, made, options, leg)
         reused = False
-    return CloneCharged(made, charge, reused)
+    return made, charge, reused
 
 
 async def preview_clone_and_charge(run: Run, command: CloneAndCharge) -> CloneCharged:

@@ -10,6 +10,7 @@ from cloneservice_server.domain.commands import (
     AttachClone,
     CancelCharge,
     CaptureCharge,
+    ChargeBasket,
     CloneAndCharge,
     ClonePaymentMethod,
     Command,
@@ -22,7 +23,7 @@ from cloneservice_server.domain.commands import (
     SavePaymentMethod,
 )
 from cloneservice_server.domain.results import Result
-from cloneservice_server.workflows import charge_life, events, staleness
+from cloneservice_server.workflows import baskets, charge_life, events, staleness
 from cloneservice_server.workflows import clone_and_charge as cloning
 from cloneservice_server.workflows import revoke_clone as revoking
 from cloneservice_server.workflows import save_payment_method as saving
@@ -53,4 +54,5 @@ WORKFLOWS: dict[type[Command], Workflow] = {
     CancelCharge: Workflow(charge_life.cancel_charge),
     RefundCharge: Workflow(charge_life.refund_charge),
     HandleStripeEvent: Workflow(events.handle_stripe_event, unattended=True),
+    ChargeBasket: Workflow(baskets.charge_basket),
 }
