@@ -8,7 +8,14 @@ from fake_stripe.errors import API, INVALID_REQUEST, ApiError, invalid
 from fake_stripe.faults import Fault, Seen
 from fake_stripe.http import idempotency
 from fake_stripe.http.forms import decode
-from fake_stripe.http.keys import RESTRICTED_WITHOUT_CONNECT, Key, account_invalid, check_permissions, check_power
+from fake_stripe.http.keys import (
+    RESTRICTED_WITHOUT_CONNECT,
+    Key,
+    account_invalid,
+    check_permissions,
+    check_platform,
+    check_power,
+)
 from fake_stripe.injected import error_of, stops_at_the_door
 from fake_stripe.journal import Entry
 from fake_stripe.objects.registry import Call, handler_for
@@ -125,6 +132,7 @@ class Exchange:
             account = in_path
         if not account:
             return
+        check_platform(self.key)
         if not world.stateless and not world.reaches(account):
             self.trusted = False
             raise account_invalid(self.key, account)

@@ -245,6 +245,18 @@ def test_the_older_list_of_capabilities_is_still_taken(api: Api) -> None:
 # ---- external accounts and persons
 
 
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [({"routing_number": "123"}, "routing_number_invalid"), ({"account_number": "12"}, "account_number_invalid")],
+)
+def test_an_external_account_with_numbers_no_us_bank_has_is_refused(api: Api, wrong: Wire, code: str) -> None:
+    made = api.post(ACCOUNTS, type="custom", country="US")
+    path = f"{ACCOUNTS}/{made['id']}/external_accounts"
+    error = api.refused(400, "POST", path, external_account={**BANK, **wrong})
+    assert (error["code"], error["param"]) == (code, f"external_account[{next(iter(wrong))}]")
+    assert api.get(path)["data"] == []
+
+
 def test_external_accounts_come_and_go(api: Api) -> None:
     made = account(api, type="custom", country="US")
     path = f"{ACCOUNTS}/{made['id']}/external_accounts"

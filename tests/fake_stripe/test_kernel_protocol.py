@@ -91,7 +91,28 @@ def test_facts_3_1_a_publishable_key_is_403_secret_key_required_with_request_id(
     api = Api("sk_test_shop")
     status, body, response = api.send("GET", "/v1/customers", key="pk_test_shop")
     assert (status, body["error"]["code"]) == (403, "secret_key_required")
+    assert body["error"]["message"] == (
+        "This API call cannot be made with a publishable API key. Please use a secret API key. You can find a list of"
+        " your API keys at https://dashboard.stripe.com/account/apikeys."
+    )
     assert "Request-Id" in headers_of(response)
+
+
+@pytest.mark.parametrize(
+    ("key", "status", "code", "words"),
+    [
+        ("sk_test_noplatform", 403, "platform_account_required", "Only Stripe Connect platforms can work with other"),
+        ("sk_test_rolled", 401, "platform_api_key_expired", "The API key provided by your Connect platform has"),
+    ],
+)
+def test_facts_3_1_only_a_platforms_valid_key_works_with_other_accounts(
+    key: str, status: int, code: str, words: str
+) -> None:
+    api = Api(key)
+    error = api.refused(status, "GET", "/v1/customers", account=SELLER)
+    assert (error["type"], error["code"]) == ("invalid_request_error", code)
+    assert error["message"].startswith(words)
+    assert api.get("/v1/customers")["data"] == []
 
 
 def test_a_publishable_key_makes_tokens_and_payment_methods() -> None:

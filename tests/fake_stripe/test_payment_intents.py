@@ -186,6 +186,14 @@ def test_row_fee_above_the_amount(api: Api) -> None:
     assert "must be less than or equal to the charge amount" in error["message"]
 
 
+def test_facts_7_2_a_fee_and_a_stated_amount_to_transfer_exclude_each_other(api: Api) -> None:
+    error = refused(api, application_fee_amount=10, transfer_data={"destination": SELLER, "amount": 900})
+    assert error["code"] == "parameters_exclusive"
+    assert error["message"] == (
+        "You may only specify one of these parameters: application_fee_amount, transfer_data[amount]."
+    )
+
+
 def test_row_unknown_destination(api: Api) -> None:
     error = refused(api, transfer_data={"destination": "acct_1NobodyNobodyNo"})
     assert error["message"] == "No such destination: 'acct_1NobodyNobodyNo'"

@@ -3,7 +3,8 @@
 `sk_test_<anything>` opens the world `<anything>`; `rk_test_` and `pk_test_` of the same name open the same world. Live
 keys are refused at the door, so that a real one can never be used here by mistake; `sk_live_fake_<name>`, which Stripe
 cannot have issued, reaches the live mode of the world `<name>`. Names that begin with `invalid`, `wrong` or `expired`
-are refused as Stripe refuses such keys.
+are refused as Stripe refuses such keys; those that begin with `noplatform` or `rolled` are refused together with
+`Stripe-Account` only.
 """
 
 import base64
@@ -144,6 +145,16 @@ def check_permissions(key: Key, granted: frozenset[str] | None, method: str, tem
         f"The provided key '{key.masked}' does not have the required permissions for this endpoint on account"
         f" '{account}'. Having the 'rak_{wanted}' permission would allow this request to continue.",
     )
+
+
+def check_platform(key: Key) -> None:
+    """Refuse Stripe-Account with the key of an account that is no platform (403), or with a rolled key (401)."""
+    if key.world.startswith("noplatform"):
+        text = "Only Stripe Connect platforms can work with other accounts."
+        raise ApiError(403, INVALID_REQUEST, text, code="platform_account_required")
+    if key.world.startswith("rolled"):
+        text = f"The API key provided by your Connect platform has expired: {key.masked}"
+        raise ApiError(401, INVALID_REQUEST, text, code="platform_api_key_expired")
 
 
 def account_invalid(key: Key, account: str) -> ApiError:

@@ -10,6 +10,7 @@ from typing import Any
 
 from fake_stripe.errors import invalid
 from fake_stripe.objects import accounts
+from fake_stripe.objects.bank_details import TEST_ROUTING, check_numbers
 from fake_stripe.objects.metadata import merged_metadata
 from fake_stripe.objects.registry import Call, operation
 from fake_stripe.render.lists import paginate
@@ -44,11 +45,14 @@ def _add(scope: Scope, account: Wire, given: Any, *, wish: bool, metadata: dict[
 
 
 def _card_or_bank(scope: Scope, account: Wire, given: Any) -> Wire:
-    """Raises ApiError: an unknown or used token (400)."""
+    """Raises ApiError: an unknown or used token, numbers that no US bank account has (400)."""
     if isinstance(given, str):
         return _from_token(scope, account, given)
     if given.get("object") == "card" or given.get("number"):
         return _card(scope, account, given)
+    if (given.get("country") or account["country"]) == "US":
+        routing, number = given.get("routing_number") or TEST_ROUTING, given.get("account_number", "")
+        check_numbers(str(routing), str(number), at="external_account")
     return _bank_account(scope, account, given)
 
 

@@ -30,6 +30,8 @@ PLAIN = (
     "statement_descriptor_suffix", "transfer_group",
 )  # fmt: skip
 
+_FEE_BESIDE_AMOUNT = "You may only specify one of these parameters: application_fee_amount, transfer_data[amount]."
+
 
 def build(call: Call) -> Wire:
     """A PaymentIntent as its create parameters describe it, checked, not yet stored and without PaymentMethod.
@@ -127,10 +129,12 @@ def check_references(scope: Scope, params: Wire) -> None:
 
 
 def check_fee(scope: Scope, params: Wire, *, amount: int, transfer_data: Any) -> None:
-    """Raises for an application fee without Connect, or above the amount."""
+    """Raises for an application fee without Connect, above the amount, or beside a transfer of a stated amount."""
     fee = params.get("application_fee_amount")
     if fee in (None, ""):
         return
+    if (transfer_data or {}).get("amount") not in (None, ""):
+        raise invalid(_FEE_BESIDE_AMOUNT, code="parameters_exclusive")
     if scope.is_platform and not (transfer_data or {}).get("destination"):
         raise invalid(_FEE_WITHOUT_CONNECT, code="parameter_missing", param="application_fee_amount")
     if fee > amount:
