@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 .DEFAULT_GOAL := help
-.PHONY: help demo test check replay node-sdk mesh clients polyglot stripe-mock generate lock clean
+.PHONY: help demo test check replay node-sdk mesh clients polyglot stripe-mock fuzz audit generate lock clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -77,6 +77,14 @@ $(VENV)/stripe-mock-$(STRIPE_MOCK_VERSION)/stripe-mock:
 
 stripe-mock: $(VENV)/.dev $(VENV)/stripe-mock-$(STRIPE_MOCK_VERSION)/stripe-mock  ## hold the service and fake_stripe against Stripe's own mock (needs go)
 	@STRIPE_MOCK=$(CURDIR)/$(lastword $^) $(PY) -m pytest -q -p xdist -n 0 tests/polyglot
+
+fuzz: $(VENV)/.dev        ## 10,000 hostile messages to every RPC (some 20 s)
+	@$(PY) -m tests.fuzz_rpc --seeds 10000
+
+audit: $(VENV)/.dev       ## known vulnerabilities of what requirements.lock pins: a report, never a gate
+	@timeout 120 $(BIN)/uv tool run --quiet --from pip-audit==2.10.1 pip-audit --vulnerability-service osv --disable-pip \
+	  --require-hashes --requirement requirements.lock --progress-spinner off 2> $(VENV)/audit.log \
+	  || { tail -1 $(VENV)/audit.log; echo "audit: see the findings above, or there was no way to the advisories (osv.dev)"; }
 
 generate: $(VENV)/.dev    ## regenerate what is generated: Python code of the contract, coverage page
 	@PATH=$(CURDIR)/$(BIN):$$PATH $(PY) protos/generate.py

@@ -27,6 +27,7 @@ from cloneservice_server.ports import Clock, Ledger, StripeGateway
 from cloneservice_server.ports_observer import EngineObserver
 from cloneservice_server.readiness import PROBE_S, Readiness
 from cloneservice_server.rpc.interceptors.access import Access, access_interceptor
+from cloneservice_server.rpc.interceptors.decoding import decoding_interceptor
 from cloneservice_server.rpc.interceptors.errors import errors_interceptor
 from cloneservice_server.rpc.interceptors.limits import Gate, limits_interceptor
 from cloneservice_server.rpc.interceptors.logging import logging_interceptor
@@ -193,6 +194,7 @@ class App:
                 errors_interceptor(),
                 *self.telemetry.interceptors(self.clock),
                 logging_interceptor(monotonic_s),
+                decoding_interceptor(),
                 limits_interceptor(self.gate),
                 access_interceptor(self.access),
                 rates_interceptor(Rates(settings.caller_rps_max, monotonic_s)),

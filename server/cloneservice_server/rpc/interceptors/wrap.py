@@ -18,11 +18,18 @@ Guard = Callable[[str, Any, Context], AbstractAsyncContextManager[None]]
 """(RPC name without its service, request message, context) -> what goes around the handler."""
 
 
-class GuardInterceptor(grpc.aio.ServerInterceptor):
-    """Puts `guard` around every handler of CloneService; health and reflection are left alone."""
+Decoder = Callable[[Callable[[bytes], Any]], Callable[[bytes], Any]]
 
-    def __init__(self, guard: Guard) -> None:
+
+class GuardInterceptor(grpc.aio.ServerInterceptor):
+    """Puts `guard` around every handler of CloneService; health and reflection are left alone.
+
+    `decoder` goes around what makes a message of the bytes received.
+    """
+
+    def __init__(self, guard: Guard, *, decoder: Decoder | None = None) -> None:
         self._guard = guard
+        self._decoder = decoder
         self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -39,11 +46,12 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
         service, _, method = name.lstrip("/").rpartition("/")
         if service != SERVICE or handler is None:
             return handler
-        self._wrapped[name] = _around(self._guard, method, handler)
+        self._wrapped[name] = _around(self._guard, method, handler, self._decoder)
         return self._wrapped[name]
 
 
-def _around(guard: Guard, method: str, handler: Any) -> Handler:
+def _around(guard: Guard, method: str, handler: Any, decoder: Decoder | None) -> Handler:
+    decode = handler.request_deserializer if decoder is None else decoder(handler.request_deserializer)
     if handler.response_streaming:
         stream = handler.unary_stream
 
@@ -52,14 +60,14 @@ def _around(guard: Guard, method: str, handler: Any) -> Handler:
                 async for message in stream(request, context):
                     yield message
 
-        return grpc.unary_stream_rpc_method_handler(streamed, handler.request_deserializer, deterministic)
+        return grpc.unary_stream_rpc_method_handler(streamed, decode, deterministic)
     unary = handler.unary_unary
 
     async def answered(request: Any, context: Context) -> Any:
         async with guard(method, request, context):
             return await unary(request, context)
 
-    return grpc.unary_unary_rpc_method_handler(answered, handler.request_deserializer, deterministic)
+    return grpc.unary_unary_rpc_method_handler(answered, decode, deterministic)
 
 
 def deterministic(message: Message) -> bytes:
