@@ -214,14 +214,20 @@ async def test_a_server_without_a_free_connection_is_asked_again(troubled: Troub
     await troubled.ping()
 
 
-async def test_a_caller_does_not_wait_for_ever_for_a_connection_that_others_hold(postgres_url: str) -> None:
-    settings = PostgresSettings(connections=1, retry_for_s=0.05)
-    ledger = PostgresLedger(postgres_url, clock=VirtualClock(), settings=settings)
+async def test_callers_who_queued_too_long_for_a_connection_give_up_together(postgres_url: str) -> None:
+    """Behind a database that does not answer they would otherwise give up one after the other."""
+    clock = VirtualClock()
+    ledger = PostgresLedger(postgres_url, clock=clock, settings=PostgresSettings(connections=1))
     await ledger.open()
     async with ledger._pool.connection(0):
-        with pytest.raises(LedgerUnavailable, match="all 1 connections were in use"):
-            await ledger.ping()
-    await ledger.ping()
+        queued = [asyncio.create_task(ledger.ping()) for _ in range(5)]
+        await asyncio.sleep(0)
+        clock.advance(6.0)
+        patient = asyncio.create_task(ledger.ping())
+        await asyncio.sleep(0)
+    outcomes = await asyncio.gather(*queued, return_exceptions=True)
+    assert {str(outcome) for outcome in outcomes} == {"all 1 connections were in use for too long"}
+    await patient
     await ledger.aclose()
 
 

@@ -50,13 +50,13 @@ class PostgresLedger(SqlLedger):
         self.settings = settings or PostgresSettings()
         self._dsn = dsn
         self._clock = clock
-        self._pool = ConnectionPool(self._connect, self.settings.connections)
+        self._pool = ConnectionPool(self._connect, self.settings.connections, self._clock)
 
     async def open(self) -> None:
         """Connect and migrate. Raises LedgerUnavailable with the reason."""
-        self._pool = ConnectionPool(self._connect, self.settings.connections)
+        self._pool = ConnectionPool(self._connect, self.settings.connections, self._clock)
         try:
-            async with self._pool.connection(self.settings.retry_for_s) as connection:
+            async with self._pool.connection(self._clock.monotonic_s()) as connection:
                 await _migrate(connection)
         except SchemaTooNew as error:
             await self._pool.aclose()
@@ -120,8 +120,7 @@ class PostgresLedger(SqlLedger):
         while True:
             attempt += 1
             try:
-                wait_s = max(give_up_s - self._clock.monotonic_s(), 0.0)
-                async with self._pool.connection(wait_s) as connection:
+                async with self._pool.connection(give_up_s) as connection:
                     return await _run(connection, parts, proof if look_first else None)
             except (Fenced, EffectTaken) as miss:
                 if not look_first or proof is None or looked_again:

@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncpg
 
-from cloneservice_server.ports import EffectTaken, Fenced, LedgerUnavailable
+from cloneservice_server.ports import Clock, EffectTaken, Fenced, LedgerUnavailable
 
 Connection = Any
 Connect = Callable[[], Awaitable[Connection]]
@@ -22,7 +22,8 @@ Connect = Callable[[], Awaitable[Connection]]
 class ConnectionPool:
     """At most `size` connections, made when needed."""
 
-    def __init__(self, connect: Connect, size: int) -> None:
+    def __init__(self, connect: Connect, size: int, clock: Clock) -> None:
+        self._clock = clock
         self._connect = connect
         self._slots = asyncio.Semaphore(size)
         self._size = size
@@ -30,15 +31,15 @@ class ConnectionPool:
         self._closed = False
 
     @asynccontextmanager
-    async def connection(self, wait_s: float) -> AsyncIterator[Connection]:
+    async def connection(self, until_s: float) -> AsyncIterator[Connection]:
         """A connection for one transaction. One that broke or was left in mid-work is not used again.
 
-        Raises LedgerUnavailable when none became free for `wait_s` seconds: behind a database that does not answer
-        callers would otherwise queue for as long as all before them take to give up.
+        Raises LedgerUnavailable when its turn came after `until_s` on the monotonic clock: behind a database that does
+        not answer, all that queue then give up with the first of them instead of one after the other.
         """
         if self._closed:
             raise LedgerUnavailable("the ledger is closed")
-        await self._take_slot(wait_s)
+        await self._take_slot(until_s)
         try:
             connection = self._take() or await self._connect()
             whole = False
@@ -56,15 +57,12 @@ class ConnectionPool:
         finally:
             self._slots.release()
 
-    async def _take_slot(self, wait_s: float) -> None:
-        if not self._slots.locked():  # the usual case pays for no timer
-            await self._slots.acquire()
-            return
-        try:
-            async with asyncio.timeout(wait_s):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise LedgerUnavailable(f"all {self._size} connections were in use for {wait_s:.1f} s") from None
+    async def _take_slot(self, until_s: float) -> None:
+        waits = self._slots.locked()
+        await self._slots.acquire()
+        if waits and self._clock.monotonic_s() > until_s:
+            self._slots.release()
+            raise LedgerUnavailable(f"all {self._size} connections were in use for too long")
 
     def discard_idle(self) -> None:
         """Drop the idle connections: after a fail-over each of them may be as dead as the one that was noticed."""
