@@ -9,7 +9,7 @@ import uuid
 
 import grpc
 import pytest
-from cloneservice import AsyncCloneClient, ChargeState, Money, RequestIdReused, RequestState
+from cloneservice import AsyncCloneClient, ChargeState, Money, OutcomeUnknown, RequestIdReused, RequestState
 from cloneservice.v1 import clone_service_pb2 as pb
 from cloneservice.v1 import clone_service_pb2_grpc as pb_grpc
 from cloneservice_server.app import App
@@ -144,6 +144,7 @@ async def test_an_outcome_nobody_knows_is_said_to_be_unknown_and_settles_later(
 
     assert lost.value.code() is grpc.StatusCode.UNAVAILABLE
     assert told.state is RequestState.INDETERMINATE
+    assert isinstance(told.error, OutcomeUnknown)
     assert waiting.state is ChargeState.INDETERMINATE
     assert made.charge.state is ChargeState.SUCCEEDED
     assert len(stripe.succeeded_charges(account)) == 1
