@@ -19,6 +19,7 @@ from cloneservice import (
     CloneState,
     Money,
     NewCustomer,
+    Refund,
     RequestIdReused,
     new_request_id,
 )
@@ -69,7 +70,10 @@ async def make_lineage(client: AsyncCloneClient, stripe: StripeHttp) -> list[str
     first = made.platform_customer.platform_customer_id
     saved = made.payment_method.platform_payment_method_id
     await client.clone_and_charge(first, bakery, USD, platform_payment_method_id=saved)
-    await client.clone_and_charge(first, bakery, USD, platform_payment_method_id=saved, metadata={"order": "7"})
+    labelled = await client.clone_and_charge(
+        first, bakery, USD, platform_payment_method_id=saved, metadata={"order": "7"}
+    )
+    await client.refund_charge(labelled.charge.charge_id, amount=Money(300, "USD"), reason="fraudulent")
     await client.clone_and_charge(
         first, florist, USD, platform_payment_method_id=saved, one_shot=True, application_fee=Money(99, "USD")
     )
@@ -107,10 +111,15 @@ def charge_seen(charge: Charge) -> Charge:
     return dataclasses.replace(charge, create_time=None, update_time=None, etag="")
 
 
-async def answers(client: AsyncCloneClient, shoppers: list[str]) -> tuple[list[Clone], list[Charge]]:
+async def answers(client: AsyncCloneClient, shoppers: list[str]) -> tuple[list[Clone], list[Charge], list[Refund]]:
     clones = [clone_seen(c) for who in shoppers async for c in client.list_clones(platform_customer_id=who)]
     charges = [charge_seen(c) for who in shoppers async for c in client.list_charges(platform_customer_id=who)]
-    return sorted(clones, key=lambda c: c.clone_id), sorted(charges, key=lambda c: c.charge_id)
+    refunds = [
+        dataclasses.replace(refund, create_time=None, update_time=None)
+        for charge in charges
+        async for refund in client.list_refunds(charge.charge_id)
+    ]
+    return sorted(clones, key=lambda c: c.clone_id), sorted(charges, key=lambda c: c.charge_id), refunds
 
 
 async def test_clones_and_charges_are_listed_as_before_and_nothing_was_changed_at_stripe(
@@ -119,7 +128,7 @@ async def test_clones_and_charges_are_listed_as_before_and_nothing_was_changed_a
     async with serving(settings) as client:
         shoppers = await make_lineage(client, stripe)
         before = await answers(client, shoppers)
-    assert (len(before[0]), len(before[1])) == (8, 9)
+    assert [len(rows) for rows in before] == [8, 9, 1]
     throw_away(settings)
     stripe.call("DELETE", "/_fake/journal")
 

@@ -1,8 +1,8 @@
 """The lineage read back from Stripe: what our metadata on the connected accounts says, written where a ledger lacks it.
 
 Only GETs are sent, and rows that a ledger has are left as they are, so that it may be repeated and may be stopped.
-What Stripe does not keep cannot come back: requests with their answers, the parameters of what was sent, clones that
-were neither attached nor charged, and of a token its own id.
+What Stripe does not keep cannot come back: requests with their answers, batches and baskets as such, clones that were
+neither attached nor charged, and of a token its own id.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from cloneservice_server.domain.values import (
     ConnectedCustomer,
     Money,
     PlatformCustomer,
+    Refund,
+    RefundState,
     RequestState,
 )
 from cloneservice_server.ports import (
@@ -37,6 +39,7 @@ from cloneservice_server.ports import (
     PutClone,
     PutConnectedCustomer,
     PutPlatformCustomer,
+    PutRefund,
     RequestRow,
     StripeCall,
     StripeGateway,
@@ -146,6 +149,7 @@ class _Account:
         self.customers: dict[str, ConnectedCustomer] = {}
         self.clones: dict[str, Clone] = {}
         self.charges: list[Charge] = []
+        self.refunds: list[Refund] = []
 
     async def look(self) -> _Account:
         """Customers first: what is attached to them says more than the charges that were made with it."""
@@ -156,6 +160,9 @@ class _Account:
         async for body in _listed(self._read, "/v1/payment_intents", self._account, expand=expand):
             if _metadata(body).get(calls.CHARGE):
                 await self._charge(body)
+        async for body in _listed(self._read, "/v1/refunds", self._account):
+            if _metadata(body).get(calls.REFUND):
+                self._refund(body)
         self.clones = {made.clone_id: made for made in _in_generations(self.clones.values())}
         return self
 
@@ -199,7 +206,6 @@ class _Account:
             self._clone(metadata, await self._charged_with(intent), intent, labels=None)
         made = self.clones[metadata[calls.CLONE]]
         created_us = intent["created"] * 1_000_000
-        latest = intent.get("latest_charge")
         bare = Charge(
             charge_id=metadata[calls.CHARGE],
             clone_id=made.clone_id,
@@ -208,15 +214,34 @@ class _Account:
             amount=Money(intent["amount"], intent["currency"].upper()),
             state=ChargeState.REQUIRES_CONFIRMATION,
             connected_customer_id=made.connected_customer_id,
-            amount_refunded=latest.get("amount_refunded", 0) if isinstance(latest, dict) else 0,
             application_fee=intent.get("application_fee_amount") or 0,
             capture_method=CaptureMethod.MANUAL if intent["capture_method"] == "manual" else CaptureMethod.AUTOMATIC,
             request_id=metadata.get(calls.REQUEST, ""),
+            basket_id=metadata.get(calls.BASKET, ""),
             metadata=_labels(metadata),
             create_time_us=created_us,
         )
         shown = with_payment_intent(bare, payment_intent_facts(intent), self._now_us)
         self.charges.append(dataclasses.replace(shown, version=1))
+
+    def _refund(self, body: Body) -> None:
+        metadata = _metadata(body)
+        name = metadata[calls.EFFECT].partition(":")[2]
+        created_us = body["created"] * 1_000_000
+        refund = Refund(
+            refund_id=metadata[calls.REFUND],
+            charge_id=metadata[calls.CHARGE],
+            connected_account_id=self._account,
+            amount=Money(body["amount"], body["currency"].upper()),
+            state=RefundState(body["status"]),
+            stripe_refund_id=body["id"],
+            reason=body.get("reason") or "",
+            request_id=name,
+            metadata=_labels(metadata),
+            create_time_us=created_us,
+            update_time_us=self._now_us,
+        )
+        self.refunds.append(refund)
 
     async def _charged_with(self, intent: Body) -> Body:
         """The object that a charge was made with, by its id alone where Stripe shows no more of it."""
@@ -310,6 +335,9 @@ async def _write(ledger: Ledger, seen: _Account, rebuilt: Rebuilt) -> None:
     for charge in seen.charges:
         is_new = await ledger.get_charge(charge.charge_id) is None and await _put(ledger, PutCharge(charge))
         (rebuilt.added if is_new else rebuilt.kept)["charges"] += 1
+    for refund in seen.refunds:
+        is_new = await ledger.get_refund(refund.refund_id) is None and await _put(ledger, PutRefund(refund))
+        (rebuilt.added if is_new else rebuilt.kept)["refunds"] += 1
 
 
 async def _put_clone(ledger: Ledger, made: Clone) -> bool:
@@ -323,7 +351,7 @@ async def _put_clone(ledger: Ledger, made: Clone) -> bool:
     return await _put(ledger, PutClone(made))
 
 
-async def _put(ledger: Ledger, write: PutClone | PutCharge) -> bool:
+async def _put(ledger: Ledger, write: PutClone | PutCharge | PutRefund) -> bool:
     try:
         await ledger.commit(None, [write])
     except EffectTaken:  # a server beside us was faster
