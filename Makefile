@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 .DEFAULT_GOAL := help
-.PHONY: help demo test check replay node-sdk mesh clients polyglot stripe-mock fuzz audit generate lock clean
+.PHONY: help demo test check replay node-sdk mesh clients polyglot stripe-mock sdk fuzz audit generate lock clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -61,7 +61,7 @@ clients: $(VENV)/.dev     ## generate the Go, Node and Java code of the contract
 	@for language in go node; do cp protos/service_config.json client/$$language/gen/; done
 
 polyglot: clients         ## run the clients of all languages against the real server (under 10 minutes)
-	@$(PY) tests/polyglot/run.py
+	@$(PY) -m tests.polyglot.run
 
 # A real Envoy and the checkers of deployment files, beside the development tools.
 $(VENV)/.mesh: $(VENV)/.dev requirements-mesh.lock
@@ -85,6 +85,9 @@ audit: $(VENV)/.dev       ## known vulnerabilities of what requirements.lock pin
 	@timeout 120 $(BIN)/uv tool run --quiet --from pip-audit==2.10.1 pip-audit --vulnerability-service osv --disable-pip \
 	  --require-hashes --requirement requirements.lock --progress-spinner off 2> $(VENV)/audit.log \
 	  || { tail -1 $(VENV)/audit.log; echo "audit: see the findings above, or there was no way to the advisories (osv.dev)"; }
+
+sdk: $(VENV)/.dev $(VENV)/stripe-mock-$(STRIPE_MOCK_VERSION)/stripe-mock  ## run Stripe's SDKs for Node, Go and Java against the doubles
+	@STRIPE_MOCK=$(CURDIR)/$(lastword $^) $(PY) -m tests.polyglot.run_sdk
 
 generate: $(VENV)/.dev    ## regenerate what is generated: Python code of the contract, coverage page
 	@PATH=$(CURDIR)/$(BIN):$$PATH $(PY) protos/generate.py

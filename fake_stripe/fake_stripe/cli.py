@@ -40,6 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     serve.add_argument("--port", "--http-port", type=int, default=None, help=f"HTTP port, 0 for any ({DEFAULT_PORT})")
     serve.add_argument("--https-port", type=int, default=None, help="HTTPS port, 0 for a free one (none)")
+    for scheme in ("http", "https"):
+        text = f"{scheme.upper()} address, as stripe-mock takes it"
+        serve.add_argument(f"--{scheme}-addr", type=_address, metavar="HOST:PORT", help=text)
     serve.add_argument("--cert", help="PEM certificate for HTTPS (default: a self-signed one, made by openssl)")
     serve.add_argument("--key", help="PEM key of that certificate")
     serve.add_argument("--seed", help="make all ids reproducible")
@@ -60,6 +63,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port or 0)
+
+
 def _as_stripe_mock_spells(arguments: list[str]) -> list[str]:
     """Take stripe-mock's `-http-port 12111` for `--http-port 12111`; its flags alone mean `serve`."""
     known = ("-http-port", "-https-port", "-port", "-http-addr", "-https-addr")
@@ -69,6 +77,10 @@ def _as_stripe_mock_spells(arguments: list[str]) -> list[str]:
 
 def _serve(options: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.WARNING if options.quiet else logging.INFO, format="%(levelname)s %(message)s")
+    if options.http_addr:
+        options.host, options.port = options.http_addr
+    if options.https_addr:
+        options.host, options.https_port = options.https_addr
     danger = live_configuration(os.environ, [options.seed or ""])
     if danger:
         print(f"fake-stripe: refusing to start: {danger}", file=sys.stderr)

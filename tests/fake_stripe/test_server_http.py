@@ -410,7 +410,16 @@ def served_at(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().split()[-1]
 
 
-@pytest.mark.parametrize("flags", [["serve", "--port", "0"], ["-http-port", "0"], ["serve", "--http-port=0"]])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["serve", "--port", "0"],
+        ["-http-port", "0"],
+        ["serve", "--http-port=0"],
+        ["-http-addr", "127.0.0.1:0"],
+        ["-http-addr=:0", "--stateless"],
+    ],
+)
 def test_the_command_serves_and_sigterm_ends_it_cleanly(flags: list[str]) -> None:
     with command(*flags) as process:
         parts = urlsplit(served_at(process))

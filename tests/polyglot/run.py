@@ -1,6 +1,6 @@
 """Compile the clients of all languages and play their scenarios against the real server, each on a server of its own.
 
-    python tests/polyglot/run.py [SUITE ...]      (or `make polyglot`, which generates the code first)
+    python -m tests.polyglot.run [SUITE ...]      (or `make polyglot`, which generates the code first)
 
 Prints what each language makes of each scenario, ends with `N passed, N failed`, and exits 1 unless all passed.
 A scenario that was skipped did not pass.
@@ -16,8 +16,8 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,6 +37,7 @@ class Suite:
     run: tuple[str, ...]
     read: Callable[[str, Path], Outcomes]
     build: tuple[tuple[str, ...], ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def words(name: str) -> str:
@@ -97,7 +98,7 @@ def play(suite: Suite) -> Outcomes:
         return {"toolchain": f"skipped: no {', '.join(missing)} here"}
     folder = ROOT / suite.folder
     shutil.rmtree(folder / "target" / "surefire-reports", ignore_errors=True)
-    environment = {**os.environ, "CLONESERVICE_SERVER": str(BIN / "cloneservice-server")}
+    environment = {**os.environ, "CLONESERVICE_SERVER": str(BIN / "cloneservice-server"), **suite.environment}
     output = ""
     for command in (*suite.build, suite.run):
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -119,15 +120,21 @@ def main(names: Sequence[str]) -> int:
         played[suite.name] = play(suite)
         print(f"{suite.name}: {len(played[suite.name])} scenarios in {time.monotonic() - began:.0f} s", flush=True)
     print()
+    passed, failed = report(played)
+    print(f"{passed} passed, {failed} failed")
+    return 0 if passed and not failed else 1
+
+
+def report(played: Mapping[str, Outcomes]) -> tuple[int, int]:
+    """Print the table; how many passed, and how many did not."""
     for line in table(played):
         print(line)
     outcomes = [outcome for suite in played.values() for outcome in suite.values()]
     passed = outcomes.count(PASSED)
-    print(f"{passed} passed, {len(outcomes) - passed} failed")
-    return 0 if passed == len(outcomes) > 0 else 1
+    return passed, len(outcomes) - passed
 
 
-def table(played: dict[str, Outcomes]) -> Iterator[str]:
+def table(played: Mapping[str, Outcomes]) -> Iterator[str]:
     """Language x scenario."""
     scenarios = list(dict.fromkeys(name for outcomes in played.values() for name in outcomes))
     width = max(map(len, scenarios), default=0)
