@@ -189,3 +189,12 @@ def test_refunds_show_in_a_charge_when_expanded_and_always_before_2022_11_15(api
     assert "refunds" not in api.get(path, version=newest)
     assert api.get(path, version=newest, expand=["refunds"])["refunds"]["data"][0]["amount"] == 100
     assert api.get(path, version="2020-08-27")["refunds"]["data"][0]["amount"] == 100
+
+
+def test_facts_7_4_a_transfer_group_of_more_than_a_hundred_charges_is_not_listed(api: Api) -> None:
+    for _ in range(100):
+        charge(api, source="tok_visa", transfer_group="5")
+    assert len(api.get(CHARGES, transfer_group="5", limit=100)["data"]) == 100
+    charge(api, source="tok_visa", transfer_group="5")
+    error = api.refused(400, "GET", CHARGES, transfer_group="5")
+    assert (error["message"], error["param"]) == ("Too many charges with transfer group: `5`", "transfer_group")

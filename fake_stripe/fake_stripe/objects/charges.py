@@ -42,10 +42,20 @@ class Instrument:
     view: Wire
 
 
+_LISTED_OF_A_GROUP = 100  # the OpenAPI document: "limited to 100"
+
+
 @operation("GET", "/v1/charges")
 def list_all(call: Call) -> Wire:
-    """Charges, newest first, by `customer`, `payment_intent`, `transfer_group` and `created`."""
+    """Charges, newest first, by `customer`, `payment_intent`, `transfer_group` and `created`.
+
+    Raises:
+        ApiError: a transfer group of more charges than Stripe lists (400).
+    """
     asked = {name: call.params.get(name) for name in ("customer", "payment_intent", "transfer_group")}
+    group = asked["transfer_group"]
+    if group and sum(1 for _ in call.scope.list("charge", transfer_group=group)) > _LISTED_OF_A_GROUP:
+        raise invalid(f"Too many charges with transfer group: `{group}`", param="transfer_group")
     return paginate(call, call.scope.list("charge", **asked), "/v1/charges")
 
 
