@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import traceback
 from collections.abc import AsyncIterator, Callable
@@ -292,6 +293,66 @@ async def test_a_primary_that_became_a_standby_is_unavailable_until_there_is_a_p
     await ledger.commit(claim, [SUCCEEDED])
     await admin.close()
     await ledger.aclose()
+
+
+class Wire:
+    """A network between ledger and database that can swallow everything without closing a connection."""
+
+    def __init__(self, socket: str) -> None:
+        self._socket = socket
+        self._flows: list[asyncio.Task[None]] = []
+        self.intact = asyncio.Event()
+        self.intact.set()
+
+    async def join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, in both directions."""
+        from_server, to_server = await asyncio.open_unix_connection(self._socket)
+        self._flows += [
+            asyncio.create_task(self._flow(reader, to_server)),
+            asyncio.create_task(self._flow(from_server, writer)),
+        ]
+
+    async def _flow(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            await self.intact.wait()
+            target.write(data)
+        target.close()
+
+    async def cut(self) -> None:
+        """End everything."""
+        for flow in self._flows:
+            flow.cancel()
+        await asyncio.gather(*self._flows, return_exceptions=True)
+
+
+async def test_a_network_that_swallows_everything_is_an_outage_and_not_a_hang(
+    restartable: PostgresServer, postgres_url: str
+) -> None:
+    wire = Wire(f"{restartable.directory}/.s.PGSQL.5432")
+    server = await asyncio.start_server(wire.join, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    database = postgres_url.partition("@/")[2].partition("?")[0]
+    settings = PostgresSettings(
+        connections=2, connect_timeout_s=0.2, statement_timeout_s=0.2, answer_grace_s=0.1, retry_for_s=0.3
+    )
+    ledger = PostgresLedger(
+        f"postgresql://cloneservice@127.0.0.1:{port}/{database}", clock=SystemClock(), settings=settings
+    )
+    await ledger.open()
+    claim = await begin(ledger)
+    wire.intact.clear()
+    outcomes = await asyncio.gather(*(ledger.commit(claim, [SUCCEEDED]) for _ in range(8)), return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {LedgerUnavailable}
+
+    wire.intact.set()
+    with contextlib.suppress(Fenced):  # what was swallowed may arrive after all, and be first
+        await ledger.commit(claim, [SUCCEEDED])
+    row = await ledger.get_request(claim.request_id)
+    assert row is not None
+    assert row.state is RequestState.SUCCEEDED
+    await ledger.aclose()
+    server.close()
+    await wire.cut()
 
 
 async def test_whatever_was_acknowledged_is_there_after_crashes_of_the_database_under_load(

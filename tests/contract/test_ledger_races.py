@@ -165,6 +165,20 @@ async def test_an_owner_writing_while_another_claims_is_either_before_it_or_fenc
         await replicas[1].commit(Claim(name, taken.fence), [SUCCEEDED])
 
 
+async def test_replicas_that_forget_old_requests_together_forget_each_once(replicas: Replicas) -> None:
+    for number in range(60):
+        name = f"request-{number}"
+        claim = await begin(replicas[0], name)
+        await replicas[0].intend(claim, [], new_effect(f"intent:{name}"))
+        await replicas[0].commit(claim, [SettleEffect(f"intent:{name}", 0, "pi_1", {}), SUCCEEDED])
+
+    async def forget(ledger: SqlLedger) -> int:
+        return sum([await ledger.prune(0.0, limit=7) for _ in range(20)])
+
+    assert sum(await asyncio.gather(*(forget(replica) for replica in replicas * 2))) == 60
+    assert await replicas[0].get_effect("intent:request-59") is None
+
+
 async def test_transactions_that_take_the_same_rows_in_opposite_order_all_finish(replicas: Replicas) -> None:
     await replicas[0].commit(None, [PutClone(clone("clone_a")), PutClone(clone("clone_b"))])
 

@@ -332,3 +332,21 @@ def test_a_sqlite_url_has_three_slashes_before_a_relative_path_and_four_before_a
     ledger = open_ledger(url, SystemClock())
     assert isinstance(ledger, SqliteLedger)
     assert ledger.path == path
+
+
+async def test_reads_and_writes_go_through_one_connection(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite before 3.51.3 can damage a file in WAL mode when two connections write or checkpoint (WAL-reset)."""
+    connect, made = sqlite3.connect, []
+
+    def counting(*arguments: object, **named: object) -> sqlite3.Connection:
+        made.append(arguments)
+        return connect(*arguments, **named)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(sqlite3, "connect", counting)
+    ledger = SqliteLedger(str(path), clock=SystemClock())
+    await ledger.open()
+    await asyncio.gather(*(begin(ledger, f"request-{number}") for number in range(50)), ledger.ping())
+    await asyncio.gather(*(ledger.get_request(f"request-{number}") for number in range(50)))
+    await ledger.prune(0.0)
+    await ledger.aclose()
+    assert len(made) == 1

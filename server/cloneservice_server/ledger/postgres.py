@@ -32,6 +32,8 @@ class PostgresSettings:
     connect_timeout_s: float = 5.0
     statement_timeout_s: float = 10.0
     """The database gives up a statement after this, also one that waits for a row."""
+    answer_grace_s: float = 2.0
+    """A connection on which no answer comes for this much longer is given up: the network may swallow everything."""
     retry_for_s: float = 5.0
     """How long one transaction is tried again while the database is away or fails over."""
     backoff_s_max: float = 0.5
@@ -79,7 +81,7 @@ class PostgresLedger(SqlLedger):
         except asyncpg.UndefinedTableError:
             return []
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
-            raise self._unavailable(error) from error
+            raise self._unavailable(error) from None  # asyncpg quotes a URL that it cannot read
 
     async def aclose(self) -> None:
         """Finish running transactions and close."""
@@ -90,7 +92,7 @@ class PostgresLedger(SqlLedger):
         return await asyncpg.connect(
             self._dsn,
             timeout=settings.connect_timeout_s,
-            command_timeout=settings.statement_timeout_s + 2,  # for a server that does not even cancel any more
+            command_timeout=settings.statement_timeout_s + settings.answer_grace_s,
             statement_cache_size=512,
             max_cached_statement_lifetime=0,
             max_cacheable_statement_size=0,
