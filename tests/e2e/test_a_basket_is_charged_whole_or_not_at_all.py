@@ -26,12 +26,16 @@ from cloneservice import (
     RequestState,
 )
 from cloneservice._calls.baskets import charge_basket
+from cloneservice._errors import from_rpc_error
 from cloneservice.v1.clone_service_pb2_grpc import CloneServiceStub
 from cloneservice_server.app import App
 
 from tests.stripe_http import StripeHttp
 
 LEG = BasketLegState
+CONFIRM = "/v1/payment_intents/{intent}/confirm"
+CAPTURE = "/v1/payment_intents/{intent}/capture"
+TOO_FAST = {"kind": "status", "status": 429, "reason": "global-rate"}
 
 
 @pytest.fixture
@@ -86,6 +90,16 @@ async def refused(client: AsyncCloneClient, customer: str, sellers: list[str], *
     return error.value
 
 
+async def asked_once(app: App, customer: str, sellers: list[str]) -> tuple[str, CloneServiceError]:
+    """One try, with no retry of the channel's or the client's: its request_id and its error."""
+    request_id = str(uuid.uuid4())
+    once: Any = charge_basket(customer, legs_of(sellers), request_id=request_id)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{app.port}", [("grpc.enable_retries", 0)]) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as lost:
+            await CloneServiceStub(channel).ChargeBasket(once.request, timeout=20)
+    return request_id, from_rpc_error(lost.value)
+
+
 async def test_every_seller_is_paid(client: AsyncCloneClient, stripe: StripeHttp, sellers: list[str]) -> None:
     customer, card = stripe.saved_card()
     done = await client.charge_basket(customer, legs_of(sellers), metadata={"cart": "9"})
@@ -123,7 +137,7 @@ async def test_one_leg_declined_and_nobody_keeps_anything(
 ) -> None:
     customer, _ = stripe.saved_card()
     no_funds = answer(402, type="card_error", code="card_declined", decline_code="insufficient_funds")
-    fault(stripe, "/v1/payment_intents/{intent}/confirm", sellers[1], no_funds)
+    fault(stripe, CONFIRM, sellers[1], no_funds)
     error = await refused(client, customer, sellers)
     again = await refused(client, customer, sellers, request_id=error.request_id)
     basket = await client.get_basket(error.metadata["basket_id"])
@@ -162,7 +176,48 @@ async def test_a_seller_who_left_fails_the_basket_before_anything_is_taken(
     assert [(kept(stripe, seller), held(stripe, seller)) for seller in sellers[:2]] == [(0, 0)] * 2
 
 
-CAPTURE = "/v1/payment_intents/{intent}/capture"
+async def test_a_leg_whose_outcome_is_unknown_is_learnt_before_the_basket_is_given_back(
+    client: AsyncCloneClient, stripe: StripeHttp, sellers: list[str], app: App
+) -> None:
+    customer, _ = stripe.saved_card()
+    fault(stripe, CONFIRM, sellers[0], "commit_then_drop")
+    fault(stripe, CONFIRM, sellers[0], {"kind": "status", "status": 409}, times=3)
+    fault(stripe, CONFIRM, sellers[1], answer(402, type="card_error", code="card_declined"))
+    error = await refused(client, customer, sellers)
+
+    assert isinstance(error, CardDeclined)
+    assert [(kept(stripe, seller), held(stripe, seller)) for seller in sellers] == [(0, 0)] * 3
+    assert await app.ledger.open_effects(error.request_id) == []
+
+
+async def test_once_money_may_be_held_nobody_is_told_that_nothing_was_done(
+    client: AsyncCloneClient, stripe: StripeHttp, sellers: list[str], app: App
+) -> None:
+    customer, _ = stripe.saved_card()
+    fault(stripe, CONFIRM, sellers[1], TOO_FAST, times=4)
+    request_id, error = await asked_once(app, customer, sellers)
+    told = await client.lookup_request(request_id)
+    done = await client.charge_basket(customer, legs_of(sellers), request_id=request_id)
+
+    assert (error.reason, error.metadata["cause"]) == ("STRIPE_OUTCOME_UNKNOWN", "STRIPE_RATE_LIMITED")
+    assert told.state is RequestState.INDETERMINATE
+    assert done.basket.state is BasketState.SUCCEEDED
+
+
+async def test_before_anything_is_held_the_trouble_is_told_as_it_is(
+    client: AsyncCloneClient, stripe: StripeHttp, sellers: list[str], app: App
+) -> None:
+    customer, _ = stripe.saved_card()
+    for seller in sellers:
+        fault(
+            stripe, "/v1/payment_methods", seller, {"kind": "status", "status": 429, "reason": "global-rate"}, times=4
+        )
+    request_id, error = await asked_once(app, customer, sellers)
+
+    assert error.reason == "STRIPE_RATE_LIMITED"
+    assert (await client.lookup_request(request_id)).state is RequestState.FAILED
+
+
 NOT_CAPTURABLE = answer(400, type="invalid_request_error", code="charge_expired_for_capture")
 
 
@@ -207,7 +262,7 @@ async def test_a_leg_that_cannot_be_given_back_is_said_to_be_stuck(
         "/v1/payment_methods",
         "/v1/customers",
         "/v1/payment_intents",
-        "/v1/payment_intents/{intent}/confirm",
+        CONFIRM,
         CAPTURE,
     ],
 )
@@ -243,15 +298,11 @@ async def test_only_the_basket_decides_over_its_legs(
 ) -> None:
     customer, _ = stripe.saved_card()
     fault(stripe, CAPTURE, sellers[1], "drop_before", times=4)
-    request_id = str(uuid.uuid4())
-    once: Any = charge_basket(customer, legs_of(sellers), request_id=request_id)
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{app.port}") as channel:  # no service config: one try
-        with pytest.raises(grpc.aio.AioRpcError) as lost:
-            await CloneServiceStub(channel).ChargeBasket(once.request, timeout=20)
+    request_id, lost = await asked_once(app, customer, sellers)
     basket_id = (await client.lookup_request(request_id)).basket_id
     basket = await client.get_basket(basket_id)
 
-    assert lost.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert lost.reason == "STRIPE_OUTCOME_UNKNOWN"
     assert basket.state is BasketState.CAPTURING
     for leg in basket.legs:
         for verb in (client.cancel_charge, client.capture_charge, client.refund_charge, client.confirm_charge):

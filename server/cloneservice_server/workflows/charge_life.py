@@ -189,6 +189,8 @@ async def refund_part(
 
     Raises what `Run.effect` raises.
     """
+    if run.resumed and (known := await run.ledger.get_refund(refund_id_of(name))) is not None:
+        return known, charge
     effect_id = f"refund:{name}"
     call = begun.call if begun else calls.refund(charge, name, command)
     kept = await run.effect(NewEffect(effect_id, "refund", call))
