@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +16,7 @@ from cloneservice.v1 import types_pb2
 from google.protobuf.message import Message
 
 CUSTOMER, CARD, ACCOUNT, OTHER_ACCOUNT = "cus_1", "pm_1", "acct_1", "acct_2"
+WEBHOOK_SECRET = "whsec_" + "0" * 24
 USD = types_pb2.Money(minor_units=1999, currency_code="USD")
 FEE = types_pb2.Money(minor_units=199, currency_code="USD")
 CHARGE = pb.ChargeOptions(amount=USD, application_fee=FEE, description="a cake")
@@ -24,6 +29,7 @@ class Story:
     clone_id: str = "cln_00000000-0000-5000-8000-000000000000"
     charge_id: str = "chg_00000000-0000-5000-8000-000000000000"
     batch_id: str = "bat_00000000-0000-5000-8000-000000000000"
+    basket_id: str = "bsk_00000000-0000-5000-8000-000000000000"
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     """Of the last mutation."""
 
@@ -34,7 +40,7 @@ class Story:
 
     def learn(self, answer: Any) -> None:
         """Take the ids out of an answer."""
-        for name in ("clone", "charge", "batch"):
+        for name in ("clone", "charge", "batch", "basket"):
             made = getattr(answer, name, None)
             if isinstance(made, Message) and (found := getattr(made, f"{name}_id")):
                 setattr(self, f"{name}_id", found)
@@ -50,6 +56,16 @@ def _mutation(kind: Any, *named: str, **fixed: Any) -> Ask:
 
 def _reading(kind: Any, *named: str, **fixed: Any) -> Ask:
     return lambda story: kind(**{name: getattr(story, name) for name in named}, **fixed)
+
+
+def _event() -> Message:
+    """A signed webhook that changes nothing."""
+    event = {"id": "evt_1", "object": "event", "type": "customer.updated", "account": ACCOUNT, "livemode": False}
+    customer = {"id": "cus_unknown", "object": "customer"}
+    payload = json.dumps({**event, "created": int(time.time()), "data": {"object": customer}}).encode()
+    at = int(time.time())
+    signature = hmac.new(WEBHOOK_SECRET.encode(), f"{at}.".encode() + payload, hashlib.sha256).hexdigest()
+    return pb.HandleStripeEventRequest(payload=payload, signature=f"t={at},v1={signature}")
 
 
 _PAIR = {"platform_customer_id": CUSTOMER, "platform_payment_method_id": CARD, "connected_account_id": ACCOUNT}
@@ -73,6 +89,16 @@ STORY: dict[str, Ask] = {
     "CloneAndCharge": _mutation(
         pb.CloneAndChargeRequest, **{**_PAIR, "connected_account_id": OTHER_ACCOUNT}, charge=CHARGE
     ),
+    "ChargeBasket": _mutation(
+        pb.ChargeBasketRequest,
+        platform_customer_id=CUSTOMER,
+        platform_payment_method_id=CARD,
+        legs=[
+            pb.BasketLegOptions(connected_account_id=account, amount=USD, application_fee=FEE)
+            for account in (ACCOUNT, OTHER_ACCOUNT)
+        ],
+    ),
+    "GetBasket": _reading(pb.GetBasketRequest, "basket_id"),
     "ListCharges": _reading(pb.ListChargesRequest, platform_customer_id=CUSTOMER),
     "ListRefunds": _reading(pb.ListRefundsRequest, "charge_id"),
     "LookupRequest": _reading(pb.LookupRequestRequest, "request_id"),
@@ -90,6 +116,6 @@ STORY: dict[str, Ask] = {
     "RetryCloneBatch": _mutation(pb.RetryCloneBatchRequest, "batch_id"),
     "CancelCloneBatch": _mutation(pb.CancelCloneBatchRequest, "batch_id"),
     "EraseCustomer": _mutation(pb.EraseCustomerRequest, platform_customer_id=CUSTOMER),
-    "HandleStripeEvent": _reading(pb.HandleStripeEventRequest, payload=b"{}", signature="t=1,v1=00"),
+    "HandleStripeEvent": lambda _: _event(),
 }
 """RPC to its request; a test holds it to the contract's list."""

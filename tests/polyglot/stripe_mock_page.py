@@ -13,6 +13,12 @@ CANNOT: dict[str, str] = {
     "CreateCharge": "its PaymentIntent is never paid: every confirmation answers the same fixture",
     "CloneAndCharge": "its PaymentIntent is never paid; flows, declines and 3-D Secure do not exist",
     "GetCharge": "the state at Stripe is that of a fixture",
+    "ConfirmCharge": "its PaymentIntent is never paid, so there is nothing to confirm again",
+    "CaptureCharge": "its PaymentIntents are never authorised; the call itself passes its validator",
+    "RefundCharge": "its PaymentIntents are never paid; the call itself passes its validator",
+    "CancelCharge": "its PaymentIntents stay as they are; the call itself passes its validator",
+    "ChargeBasket": "no leg is ever authorised, so the basket is given up; the calls pass its validator",
+    "GetBasket": "no basket was answered whose name could be asked for",
     "RefreshClone": "what it reads belongs to no customer, so every original looks removed",
     "ListPlatformPaymentMethods": "lists a fixture, not what was saved",
 }

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import grpc
 import grpc.aio
 import pytest
-from cloneservice import AttachOptions, CardDeclined, CloneFlow, Money, NewCustomer
+from cloneservice import AttachOptions, BasketLegOptions, CaptureMethod, CardDeclined, CloneFlow, Money, NewCustomer
 from cloneservice.testing import LocalCloneService
 from cloneservice.v1 import clone_service_pb2 as pb
 from cloneservice.v1.clone_service_pb2_grpc import CloneServiceStub
@@ -25,7 +25,7 @@ from cloneservice_server.stripe_gateway.gateway import SdkStripeGateway
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from tests.polyglot.rpc_story import STORY, Story
+from tests.polyglot.rpc_story import STORY, WEBHOOK_SECRET, Story
 from tests.polyglot.stripe_mock import KEY, calling
 from tests.polyglot.stripe_mock_page import NOT_IN_THE_DOCUMENT, PAGE, page
 
@@ -77,7 +77,7 @@ class Service:
 
 def shown(answer: Message) -> str:
     """`answers`, and the state of what it answers with."""
-    for name in ("refund", "charge", "clone", "batch"):
+    for name in ("refund", "charge", "clone", "batch", "basket"):
         made = getattr(answer, name, None)
         if isinstance(made, Message) and made.ListFields():
             states: Any = made.DESCRIPTOR.fields_by_name["state"].enum_type
@@ -98,7 +98,7 @@ def reason_of(error: grpc.aio.AioRpcError) -> str:
 @pytest.fixture
 async def service(stripe_mock: str) -> AsyncIterator[Service]:
     flags = {"stripe": stripe_mock, "ledger": "sqlite://:memory:", "listen": "127.0.0.1:0"}
-    settings, clock = load(flags, {"STRIPE_API_KEY": KEY}), SystemClock()
+    settings, clock = load(flags, {"STRIPE_API_KEY": KEY, "STRIPE_WEBHOOK_SECRETS": WEBHOOK_SECRET}), SystemClock()
     gateway = WatchedGateway(SdkStripeGateway(settings.stripe_api_key, base_url=settings.stripe_url))
     watched: Any = gateway
     app = build_app(settings, gateway=watched, ledger=open_ledger(settings.ledger, clock), clock=clock)
@@ -168,6 +168,10 @@ def flows(local: LocalCloneService, client: Any) -> None:
     client.clone_and_charge(
         local.customers["must_authenticate"], account, Money(1999, "USD"), return_url="https://shop.example/back"
     )
+    legs = [
+        BasketLegOptions(seller, Money(1000, "USD"), application_fee=Money(100, "USD")) for seller in (account, other)
+    ]
+    client.charge_basket(local.customers["pays"], legs)
     step_by_step(local, client, account)
 
 
@@ -176,8 +180,20 @@ def step_by_step(local: LocalCloneService, client: Any, account: str) -> None:
     bare = client.clone_payment_method(local.customers["pays"], account, flow=CloneFlow.PAYMENT_METHOD).clone
     attached = client.attach_clone(bare.clone_id, attach=AttachOptions(set_default=True)).clone
     client.create_charge(attached.clone_id, Money(500, "USD"), off_session=True)
+    life_of_a_charge(client, attached.clone_id)
     client.refresh_clone(attached.clone_id)
     client.revoke_clone(attached.clone_id)
+
+
+def life_of_a_charge(client: Any, clone_id: str) -> None:
+    held = client.create_charge(clone_id, Money(700, "USD"), capture_method=CaptureMethod.MANUAL).charge
+    client.get_charge(held.charge_id, refresh=True)
+    client.capture_charge(held.charge_id, amount=Money(600, "USD"))
+    client.refund_charge(held.charge_id, amount=Money(100, "USD"), reason="requested_by_customer")
+    later = client.create_charge(clone_id, Money(800, "USD"), defer_confirmation=True).charge
+    client.confirm_charge(later.charge_id, return_url="https://shop.example/back")
+    dropped = client.create_charge(clone_id, Money(900, "USD"), defer_confirmation=True).charge
+    client.cancel_charge(dropped.charge_id, reason="abandoned")
 
 
 def test_each_call_that_the_flows_send_passes_stripe_mocks_validator(
