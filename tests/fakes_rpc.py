@@ -188,11 +188,17 @@ async def served(
     *interceptors: GuardInterceptor,
     deadline_s_max: float = 60.0,
     raw: bool = False,
+    batches: Any = None,
 ) -> AsyncIterator[Any]:
     """A stub (or, `raw`, the channel) of a server on a free port of this machine; ends with the test."""
     server = grpc.aio.server(interceptors=interceptors)
     servicer = CloneServicer(
-        engine, queries or FakeQueries(), PageTokens(b"key"), events=FakeEvents(), deadline_s_max=deadline_s_max
+        engine,
+        queries or FakeQueries(),
+        PageTokens(b"key"),
+        batches=batches,
+        events=FakeEvents(),
+        deadline_s_max=deadline_s_max,
     )
     add_CloneServiceServicer_to_server(complete(servicer), server)
     port = server.add_insecure_port("127.0.0.1:0")

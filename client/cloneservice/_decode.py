@@ -226,6 +226,17 @@ def batch(message: types.CloneBatch) -> values.CloneBatch:
         last_sequence=message.last_sequence,
         create_time=moment(message, "create_time"),
         end_time=moment(message, "end_time"),
+        reused_count=message.reused_count,
+        start_time=moment(message, "start_time"),
+        failures=tuple(map(_batch_failures, message.failures)),
+        items_per_second=message.items_per_second,
+        items_per_second_limit=message.items_per_second_limit,
+    )
+
+
+def _batch_failures(message: types.CloneBatch.Failures) -> values.BatchFailures:
+    return values.BatchFailures(
+        reason=message.reason, count=message.count, example_indexes=tuple(message.example_indexes)
     )
 
 

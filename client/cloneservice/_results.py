@@ -98,11 +98,12 @@ class BasketResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchResult:
-    """The batch after the call."""
+    """The batch after the call; with create_batch, how long it takes if Stripe's limits are all its own, in seconds."""
 
     batch: CloneBatch
     request_id: str
     replayed: bool
+    expected_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,6 +115,7 @@ class CloneClient:
     charge_basket = _unary(baskets.charge_basket)
     get_basket = _unary(baskets.get_basket)
     create_batch = _unary(batches.create_batch)
+    add_batch_items = _unary(batches.add_batch_items)
     get_batch = _unary(batches.get_batch)
     list_batches = _listing(batches.list_batches)
     list_batch_items = _listing(batches.list_batch_items)

@@ -149,6 +149,7 @@ class BatchState(StrEnum):
     SUCCEEDED = "succeeded"
     PARTIALLY_FAILED = "partially_failed"
     CANCELED = "canceled"
+    OPEN = "open"
     UNRECOGNIZED = "unrecognized"
 
     @property
@@ -233,7 +234,7 @@ class BatchPair:
 
 @dataclass(frozen=True, slots=True)
 class CrossProduct:
-    """Every customer on every account; at most 10,000 items."""
+    """Every customer on every account; at most 1,000,000 items."""
 
     platform_customer_ids: tuple[str, ...]
     connected_account_ids: tuple[str, ...]
@@ -415,8 +416,21 @@ class Basket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchFailures:
+    """Items of a batch that failed for one reason (an ErrorReason's name); the indexes of the first few."""
+
+    reason: str
+    count: int
+    example_indexes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CloneBatch:
-    """A durable job over many (payment method, account) pairs."""
+    """A durable job over many (payment method, account) pairs.
+
+    `failures`, `items_per_second` and `items_per_second_limit` (what Stripe's limits allow; 0.0 where nothing limits)
+    are told by get_batch, and by the last event of a watch.
+    """
 
     batch_id: str
     operation: BatchOperation = BatchOperation.UNSPECIFIED
@@ -428,6 +442,11 @@ class CloneBatch:
     last_sequence: int = 0
     create_time: datetime | None = None
     end_time: datetime | None = None
+    reused_count: int = 0
+    start_time: datetime | None = None
+    failures: tuple[BatchFailures, ...] = ()
+    items_per_second: float = 0.0
+    items_per_second_limit: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,8 @@ from cloneservice_server.listeners import (
 )
 from cloneservice_server.observability.gateway import WatchedGateway
 from cloneservice_server.observability.telemetry import PUSH_S, Telemetry, open_telemetry
-from cloneservice_server.ports import Clock, Ledger, StripeGateway
+from cloneservice_server.ports import Clock, StripeGateway
+from cloneservice_server.ports_batches import WholeLedger
 from cloneservice_server.ports_observer import EngineObserver
 from cloneservice_server.readiness import PROBE_S, Readiness
 from cloneservice_server.rpc.interceptors.access import Access, access_interceptor
@@ -37,6 +38,8 @@ from cloneservice_server.rpc.paging import PageTokens
 from cloneservice_server.rpc.planned import complete
 from cloneservice_server.rpc.servicer import CloneServicer
 from cloneservice_server.settings import Address, Settings, parse_address
+from cloneservice_server.workflows.batch_rates import RateLimits
+from cloneservice_server.workflows.batches import Batches
 from cloneservice_server.workflows.engine import Engine, EngineSettings
 from cloneservice_server.workflows.event_intake import EventIntake
 from cloneservice_server.workflows.queries import Queries
@@ -60,7 +63,7 @@ def build_app(
     settings: Settings,
     *,
     gateway: StripeGateway,
-    ledger: Ledger,
+    ledger: WholeLedger,
     clock: Clock,
     observer: EngineObserver | None = None,
     telemetry: Telemetry | None = None,
@@ -89,6 +92,7 @@ def build_app(
         clock,
         engine,
         Queries(ledger, watched, clock),
+        Batches(ledger, clock, RateLimits()),
         open_access(settings, ledger),
         readiness,
         telemetry,
@@ -103,10 +107,11 @@ class App:
 
     settings: Settings
     gateway: StripeGateway
-    ledger: Ledger
+    ledger: WholeLedger
     clock: Clock
     engine: Engine
     queries: Queries
+    batches: Batches
     access: Access
     readiness: Readiness
     telemetry: Telemetry
@@ -176,6 +181,7 @@ class App:
         if self.settings.drain_delay_s and grace_s:
             await self.clock.sleep(self.settings.drain_delay_s)
         ends_s = self.clock.monotonic_s() + grace_s
+        self.batches.close()
         await self.gate.close(grace_s * _GRACE_OF_CALLS)
         await server.stop(min(grace_s, _GRACE_OF_CONNECTIONS_S))
         await self.engine.drain(max(0.0, ends_s - self.clock.monotonic_s()))
@@ -203,7 +209,12 @@ class App:
         )
         tokens = PageTokens(settings.page_token_secret)
         servicer = CloneServicer(
-            self.engine, self.queries, tokens, events=self.events, deadline_s_max=settings.max_deadline_s
+            self.engine,
+            self.queries,
+            tokens,
+            batches=self.batches,
+            events=self.events,
+            deadline_s_max=settings.max_deadline_s,
         )
         add_CloneServiceServicer_to_server(complete(servicer), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

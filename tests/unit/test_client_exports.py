@@ -15,6 +15,7 @@ CLIENT = Path(cloneservice.__file__).parent.parent
 
 METHODS = {
     "CreateCloneBatch": "create_batch",
+    "AddCloneBatchItems": "add_batch_items",
     "GetCloneBatch": "get_batch",
     "ListCloneBatches": "list_batches",
     "ListCloneBatchItems": "list_batch_items",

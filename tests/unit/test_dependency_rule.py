@@ -20,7 +20,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SERVER, FAKE, CLIENT = "cloneservice_server", "fake_stripe", "cloneservice"
 PACKAGES = {SERVER: ROOT / "server", FAKE: ROOT / "fake_stripe", CLIENT: ROOT / "client"}
-OWN = (f"{SERVER}.domain", f"{SERVER}.ports", f"{SERVER}.ports_observer", f"{SERVER}.log_context")
+OWN = tuple(f"{SERVER}.{name}" for name in ("domain", "ports", "ports_batches", "ports_observer", "log_context"))
 GRPC = ("grpc", "google", "grpc_status", "grpc_health", "grpc_reflection", "grpc_channelz", "cloneservice.v1")
 
 ALLOWED = {

@@ -322,7 +322,8 @@ async def test_lookup_tells_what_became_of_a_request_in_any_case() -> None:
 
 
 SERVICE = pb.DESCRIPTOR.services_by_name["CloneService"]
-PLANNED = planned(CloneServicer(FakeEngine(), FakeQueries(), PageTokens(b""), events=FakeEvents()))
+NO_BATCHES: Any = None
+PLANNED = planned(CloneServicer(FakeEngine(), FakeQueries(), PageTokens(b""), events=FakeEvents(), batches=NO_BATCHES))
 
 
 @pytest.mark.parametrize("rpc", PLANNED)

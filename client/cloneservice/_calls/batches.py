@@ -22,8 +22,8 @@ from cloneservice._values import (
 from cloneservice.v1 import clone_service_pb2 as pb
 
 
-def _pairs(selection: CrossProduct | Sequence[BatchPair]) -> pb.CloneBatchPairs | None:
-    if isinstance(selection, CrossProduct):
+def _pairs(selection: CrossProduct | Sequence[BatchPair] | None) -> pb.CloneBatchPairs | None:
+    if selection is None or isinstance(selection, CrossProduct):
         return None
     return pb.CloneBatchPairs(
         pairs=[
@@ -37,7 +37,7 @@ def _pairs(selection: CrossProduct | Sequence[BatchPair]) -> pb.CloneBatchPairs 
     )
 
 
-def _cross_product(selection: CrossProduct | Sequence[BatchPair]) -> pb.CloneBatchCrossProduct | None:
+def _cross_product(selection: CrossProduct | Sequence[BatchPair] | None) -> pb.CloneBatchCrossProduct | None:
     if not isinstance(selection, CrossProduct):
         return None
     return pb.CloneBatchCrossProduct(
@@ -49,7 +49,7 @@ def _cross_product(selection: CrossProduct | Sequence[BatchPair]) -> pb.CloneBat
 
 def create_batch(
     operation: BatchOperation,
-    selection: CrossProduct | Sequence[BatchPair],
+    selection: CrossProduct | Sequence[BatchPair] | None,
     *,
     flow: CloneFlow | None = None,
     attach: AttachOptions | None = None,
@@ -62,11 +62,12 @@ def create_batch(
 
     Args:
         operation: CLONE, REFRESH or REVOKE.
-        selection: Named pairs (at most 1,000), or every customer on every account (at most 10,000 items).
+        selection: Named pairs (about 50,000 fit in one message), or every customer on every account (at most 1,000,000
+            items). None leaves the batch OPEN for add_batch_items.
         flow: For CLONE: Stripe's mechanism; None lets the service choose by the id.
         attach: For CLONE: how to attach; None attaches to the customer found or created on each account.
-        max_concurrency: Calls to Stripe at once; 0 is the service's choice.
-        validate_only: Expand and check, store nothing.
+        max_concurrency: Items at once on each replica; 0 is the service's choice.
+        validate_only: Count and check, store nothing.
         request_id: Key of the intent, a UUID; made here when not given.
         timeout_s: Seconds for all tries together.
     """
@@ -76,6 +77,7 @@ def create_batch(
         operation=write(operation),
         pairs=_pairs(selection),
         cross_product=_cross_product(selection),
+        open=pb.CloneBatchOpen() if selection is None else None,
         flow=write(flow),
         attach=attach_options(attach or False),
         max_concurrency=max_concurrency,
@@ -83,9 +85,45 @@ def create_batch(
     )
 
     def decode(response: pb.CreateCloneBatchResponse, replayed: bool) -> BatchResult:
-        return BatchResult(batch=_decode.batch(response.batch), request_id=key, replayed=replayed)
+        batch, expected_s = _decode.batch(response.batch), float(response.expected_duration.seconds)
+        return BatchResult(batch=batch, request_id=key, replayed=replayed, expected_s=expected_s)
 
     return Call("CreateCloneBatch", request, decode, key, timeout_s)
+
+
+def add_batch_items(
+    batch_id: str,
+    selection: CrossProduct | Sequence[BatchPair],
+    *,
+    seal: bool = False,
+    request_id: str = "",
+    timeout_s: float | None = None,
+) -> Call[BatchResult]:
+    """Add items to a batch that was created open (bat_...); with `seal` they are its last, and it starts.
+
+    Args:
+        batch_id: Which batch, in state OPEN.
+        selection: Named pairs, or every customer on every account; a message holds about 50,000 pairs.
+        seal: The batch takes no more items.
+        request_id: Key of this chunk, a UUID; made here when not given.
+        timeout_s: Seconds for all tries together.
+
+    Raises:
+        InvalidState: The batch is sealed already.
+    """
+    key = request_id or new_request_id()
+    request = pb.AddCloneBatchItemsRequest(
+        request_id=key,
+        batch_id=batch_id,
+        pairs=_pairs(selection),
+        cross_product=_cross_product(selection),
+        seal=seal,
+    )
+
+    def decode(response: pb.AddCloneBatchItemsResponse, replayed: bool) -> BatchResult:
+        return BatchResult(batch=_decode.batch(response.batch), request_id=key, replayed=replayed)
+
+    return Call("AddCloneBatchItems", request, decode, key, timeout_s)
 
 
 def get_batch(batch_id: str, *, timeout_s: float | None = None) -> Call[CloneBatch]:

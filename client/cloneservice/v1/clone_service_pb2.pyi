@@ -6,6 +6,7 @@ isort:skip_file
 from cloneservice.v1 import types_pb2 as _types_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -272,6 +273,23 @@ class CloneBatchPair(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CloneBatchPair: _TypeAlias = CloneBatchPair  # noqa: Y015
+
+@_typing.final
+class CloneBatchOpen(_message.Message):
+    """Items come later, with AddCloneBatchItems; the batch starts once it is sealed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CloneBatchOpen: _TypeAlias = CloneBatchOpen  # noqa: Y015
 
 @_typing.final
 class CloneBatchCrossProduct(_message.Message):
@@ -1741,6 +1759,7 @@ class CreateCloneBatchRequest(_message.Message):
     OPERATION_FIELD_NUMBER: _builtins.int
     PAIRS_FIELD_NUMBER: _builtins.int
     CROSS_PRODUCT_FIELD_NUMBER: _builtins.int
+    OPEN_FIELD_NUMBER: _builtins.int
     FLOW_FIELD_NUMBER: _builtins.int
     ATTACH_FIELD_NUMBER: _builtins.int
     MAX_CONCURRENCY_FIELD_NUMBER: _builtins.int
@@ -1752,20 +1771,24 @@ class CreateCloneBatchRequest(_message.Message):
     flow: _types_pb2.CloneFlow.ValueType
     """For CLONE."""
     max_concurrency: _builtins.int
-    """Calls to Stripe at once; 0 means the server's choice."""
+    """Items at once on each replica; 0 means the server's choice."""
     validate_only: _builtins.bool
-    """Expand and check, store nothing."""
+    """Count and check, store nothing."""
     @_builtins.property
     def pairs(self) -> Global___CloneBatchPairs:
-        """Named pairs, at most 1000."""
+        """Named pairs, as many as a message of 4 MB holds (about 50,000)."""
 
     @_builtins.property
     def cross_product(self) -> Global___CloneBatchCrossProduct:
-        """Customers times accounts, at most 10000 items."""
+        """Customers times accounts, at most 1,000,000 items."""
+
+    @_builtins.property
+    def open(self) -> Global___CloneBatchOpen:
+        """Nothing yet: the batch stays OPEN for AddCloneBatchItems. At most 1,000,000 items in all."""
 
     @_builtins.property
     def attach(self) -> Global___AttachOptions:
-        """For CLONE; set by default."""
+        """For CLONE; set by default. Each item's connected customer is found or created: connected_customer_id stays empty."""
 
     def __init__(
         self,
@@ -1774,16 +1797,17 @@ class CreateCloneBatchRequest(_message.Message):
         operation: _types_pb2.CloneBatch.Operation.ValueType = ...,
         pairs: Global___CloneBatchPairs | None = ...,
         cross_product: Global___CloneBatchCrossProduct | None = ...,
+        open: Global___CloneBatchOpen | None = ...,
         flow: _types_pb2.CloneFlow.ValueType = ...,
         attach: Global___AttachOptions | None = ...,
         max_concurrency: _builtins.int = ...,
         validate_only: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attach", b"attach", "cross_product", b"cross_product", "pairs", b"pairs", "selection", b"selection"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attach", b"attach", "cross_product", b"cross_product", "open", b"open", "pairs", b"pairs", "selection", b"selection"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attach", b"attach", "cross_product", b"cross_product", "flow", b"flow", "max_concurrency", b"max_concurrency", "operation", b"operation", "pairs", b"pairs", "request_id", b"request_id", "selection", b"selection", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attach", b"attach", "cross_product", b"cross_product", "flow", b"flow", "max_concurrency", b"max_concurrency", "open", b"open", "operation", b"operation", "pairs", b"pairs", "request_id", b"request_id", "selection", b"selection", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_selection: _TypeAlias = _typing.Literal["pairs", "cross_product"]  # noqa: Y015
+    _WhichOneofReturnType_selection: _TypeAlias = _typing.Literal["pairs", "cross_product", "open"]  # noqa: Y015
     _WhichOneofArgType_selection: _TypeAlias = _typing.Literal["selection", b"selection"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_selection) -> _WhichOneofReturnType_selection | None: ...
 
@@ -1796,9 +1820,83 @@ class CreateCloneBatchResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     BATCH_FIELD_NUMBER: _builtins.int
+    EXPECTED_DURATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def batch(self) -> _types_pb2.CloneBatch:
-        """The stored batch."""
+        """The stored batch; with validate_only, what it would be."""
+
+    @_builtins.property
+    def expected_duration(self) -> _duration_pb2.Duration:
+        """How long the items known so far take at the rate that Stripe allows, if nothing else uses it."""
+
+    def __init__(
+        self,
+        *,
+        batch: _types_pb2.CloneBatch | None = ...,
+        expected_duration: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "expected_duration", b"expected_duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "expected_duration", b"expected_duration"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateCloneBatchResponse: _TypeAlias = CreateCloneBatchResponse  # noqa: Y015
+
+@_typing.final
+class AddCloneBatchItemsRequest(_message.Message):
+    """Request of AddCloneBatchItems."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    BATCH_ID_FIELD_NUMBER: _builtins.int
+    PAIRS_FIELD_NUMBER: _builtins.int
+    CROSS_PRODUCT_FIELD_NUMBER: _builtins.int
+    SEAL_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Caller's idempotency key for this intent, a UUID; one for each chunk, repeated on every retry. Kept 30 days."""
+    batch_id: _builtins.str
+    """bat_..., in state OPEN."""
+    seal: _builtins.bool
+    """The last chunk: the batch takes no more items and starts."""
+    @_builtins.property
+    def pairs(self) -> Global___CloneBatchPairs:
+        """Named pairs, as many as a message of 4 MB holds."""
+
+    @_builtins.property
+    def cross_product(self) -> Global___CloneBatchCrossProduct:
+        """Customers times accounts."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        batch_id: _builtins.str = ...,
+        pairs: Global___CloneBatchPairs | None = ...,
+        cross_product: Global___CloneBatchCrossProduct | None = ...,
+        seal: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cross_product", b"cross_product", "pairs", b"pairs", "selection", b"selection"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_id", b"batch_id", "cross_product", b"cross_product", "pairs", b"pairs", "request_id", b"request_id", "seal", b"seal", "selection", b"selection"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_selection: _TypeAlias = _typing.Literal["pairs", "cross_product"]  # noqa: Y015
+    _WhichOneofArgType_selection: _TypeAlias = _typing.Literal["selection", b"selection"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_selection) -> _WhichOneofReturnType_selection | None: ...
+
+Global___AddCloneBatchItemsRequest: _TypeAlias = AddCloneBatchItemsRequest  # noqa: Y015
+
+@_typing.final
+class AddCloneBatchItemsResponse(_message.Message):
+    """Response of AddCloneBatchItems."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BATCH_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def batch(self) -> _types_pb2.CloneBatch:
+        """The batch with what was added."""
 
     def __init__(
         self,
@@ -1811,7 +1909,7 @@ class CreateCloneBatchResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___CreateCloneBatchResponse: _TypeAlias = CreateCloneBatchResponse  # noqa: Y015
+Global___AddCloneBatchItemsResponse: _TypeAlias = AddCloneBatchItemsResponse  # noqa: Y015
 
 @_typing.final
 class GetCloneBatchRequest(_message.Message):
@@ -1931,7 +2029,7 @@ class ListCloneBatchItemsRequest(_message.Message):
     """next_page_token of the previous page; opaque."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_types_pb2.CloneBatchItem.State.ValueType]:
-        """Filter."""
+        """Filter; empty means all."""
 
     def __init__(
         self,
@@ -2013,7 +2111,7 @@ class WatchCloneBatchResponse(_message.Message):
     ITEM_FIELD_NUMBER: _builtins.int
     BATCH_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Grows by one per event; store it to resume."""
+    """Grows from event to event, with gaps; store it to resume."""
     @_builtins.property
     def item(self) -> _types_pb2.CloneBatchItem:
         """An item changed."""

@@ -140,6 +140,11 @@ class CloneServiceStub(object):
                 request_serializer=cloneservice_dot_v1_dot_clone__service__pb2.CreateCloneBatchRequest.SerializeToString,
                 response_deserializer=cloneservice_dot_v1_dot_clone__service__pb2.CreateCloneBatchResponse.FromString,
                 _registered_method=True)
+        self.AddCloneBatchItems = channel.unary_unary(
+                '/cloneservice.v1.CloneService/AddCloneBatchItems',
+                request_serializer=cloneservice_dot_v1_dot_clone__service__pb2.AddCloneBatchItemsRequest.SerializeToString,
+                response_deserializer=cloneservice_dot_v1_dot_clone__service__pb2.AddCloneBatchItemsResponse.FromString,
+                _registered_method=True)
         self.GetCloneBatch = channel.unary_unary(
                 '/cloneservice.v1.CloneService/GetCloneBatch',
                 request_serializer=cloneservice_dot_v1_dot_clone__service__pb2.GetCloneBatchRequest.SerializeToString,
@@ -332,7 +337,14 @@ class CloneServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CreateCloneBatch(self, request, context):
-        """Stores a durable job and returns at once.
+        """Stores a durable job and returns at once; its items are laid out in the background.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddCloneBatchItems(self, request, context):
+        """Adds items to a batch that was created open, and seals it with the last of them: how more than one message holds gets in.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -508,6 +520,11 @@ def add_CloneServiceServicer_to_server(servicer, server):
                     servicer.CreateCloneBatch,
                     request_deserializer=cloneservice_dot_v1_dot_clone__service__pb2.CreateCloneBatchRequest.FromString,
                     response_serializer=cloneservice_dot_v1_dot_clone__service__pb2.CreateCloneBatchResponse.SerializeToString,
+            ),
+            'AddCloneBatchItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddCloneBatchItems,
+                    request_deserializer=cloneservice_dot_v1_dot_clone__service__pb2.AddCloneBatchItemsRequest.FromString,
+                    response_serializer=cloneservice_dot_v1_dot_clone__service__pb2.AddCloneBatchItemsResponse.SerializeToString,
             ),
             'GetCloneBatch': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCloneBatch,
@@ -1123,6 +1140,33 @@ class CloneService(object):
             '/cloneservice.v1.CloneService/CreateCloneBatch',
             cloneservice_dot_v1_dot_clone__service__pb2.CreateCloneBatchRequest.SerializeToString,
             cloneservice_dot_v1_dot_clone__service__pb2.CreateCloneBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddCloneBatchItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cloneservice.v1.CloneService/AddCloneBatchItems',
+            cloneservice_dot_v1_dot_clone__service__pb2.AddCloneBatchItemsRequest.SerializeToString,
+            cloneservice_dot_v1_dot_clone__service__pb2.AddCloneBatchItemsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -74,7 +74,9 @@ class CloneServiceStub:
     GetBasket: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.GetBasketRequest, _clone_service_pb2.GetBasketResponse]
     """Reads one basket from the ledger."""
     CreateCloneBatch: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.CreateCloneBatchRequest, _clone_service_pb2.CreateCloneBatchResponse]
-    """Stores a durable job and returns at once."""
+    """Stores a durable job and returns at once; its items are laid out in the background."""
+    AddCloneBatchItems: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.AddCloneBatchItemsRequest, _clone_service_pb2.AddCloneBatchItemsResponse]
+    """Adds items to a batch that was created open, and seals it with the last of them: how more than one message holds gets in."""
     GetCloneBatch: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.GetCloneBatchRequest, _clone_service_pb2.GetCloneBatchResponse]
     """Reads a batch."""
     ListCloneBatches: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.ListCloneBatchesRequest, _clone_service_pb2.ListCloneBatchesResponse]
@@ -140,7 +142,9 @@ class CloneServiceAsyncStub(CloneServiceStub):
     GetBasket: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.GetBasketRequest, _clone_service_pb2.GetBasketResponse]  # type: ignore[assignment]
     """Reads one basket from the ledger."""
     CreateCloneBatch: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.CreateCloneBatchRequest, _clone_service_pb2.CreateCloneBatchResponse]  # type: ignore[assignment]
-    """Stores a durable job and returns at once."""
+    """Stores a durable job and returns at once; its items are laid out in the background."""
+    AddCloneBatchItems: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.AddCloneBatchItemsRequest, _clone_service_pb2.AddCloneBatchItemsResponse]  # type: ignore[assignment]
+    """Adds items to a batch that was created open, and seals it with the last of them: how more than one message holds gets in."""
     GetCloneBatch: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.GetCloneBatchRequest, _clone_service_pb2.GetCloneBatchResponse]  # type: ignore[assignment]
     """Reads a batch."""
     ListCloneBatches: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.ListCloneBatchesRequest, _clone_service_pb2.ListCloneBatchesResponse]  # type: ignore[assignment]
@@ -329,7 +333,15 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.CreateCloneBatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.CreateCloneBatchResponse, _abc.Awaitable[_clone_service_pb2.CreateCloneBatchResponse]]:
-        """Stores a durable job and returns at once."""
+        """Stores a durable job and returns at once; its items are laid out in the background."""
+
+    @_abc_1.abstractmethod
+    def AddCloneBatchItems(
+        self,
+        request: _clone_service_pb2.AddCloneBatchItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_clone_service_pb2.AddCloneBatchItemsResponse, _abc.Awaitable[_clone_service_pb2.AddCloneBatchItemsResponse]]:
+        """Adds items to a batch that was created open, and seals it with the last of them: how more than one message holds gets in."""
 
     @_abc_1.abstractmethod
     def GetCloneBatch(

@@ -1078,7 +1078,7 @@ class CloneBatch(_message.Message):
         STATE_UNSPECIFIED: CloneBatch._State.ValueType  # 0
         """Never sent."""
         STATE_PENDING: CloneBatch._State.ValueType  # 1
-        """Accepted and stored, not started."""
+        """Accepted and stored; its items are being laid out."""
         STATE_RUNNING: CloneBatch._State.ValueType  # 2
         """Running."""
         STATE_CANCELING: CloneBatch._State.ValueType  # 3
@@ -1089,6 +1089,8 @@ class CloneBatch(_message.Message):
         """Finished, some items failed."""
         STATE_CANCELED: CloneBatch._State.ValueType  # 6
         """Stopped."""
+        STATE_OPEN: CloneBatch._State.ValueType  # 7
+        """Takes items with AddCloneBatchItems; not started."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Life of a batch."""
@@ -1096,7 +1098,7 @@ class CloneBatch(_message.Message):
     STATE_UNSPECIFIED: CloneBatch.State.ValueType  # 0
     """Never sent."""
     STATE_PENDING: CloneBatch.State.ValueType  # 1
-    """Accepted and stored, not started."""
+    """Accepted and stored; its items are being laid out."""
     STATE_RUNNING: CloneBatch.State.ValueType  # 2
     """Running."""
     STATE_CANCELING: CloneBatch.State.ValueType  # 3
@@ -1107,6 +1109,38 @@ class CloneBatch(_message.Message):
     """Finished, some items failed."""
     STATE_CANCELED: CloneBatch.State.ValueType  # 6
     """Stopped."""
+    STATE_OPEN: CloneBatch.State.ValueType  # 7
+    """Takes items with AddCloneBatchItems; not started."""
+
+    @_typing.final
+    class Failures(_message.Message):
+        """Items that failed for one reason."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        REASON_FIELD_NUMBER: _builtins.int
+        COUNT_FIELD_NUMBER: _builtins.int
+        EXAMPLE_INDEXES_FIELD_NUMBER: _builtins.int
+        reason: _builtins.str
+        """ErrorInfo.reason of their errors."""
+        count: _builtins.int
+        """How many."""
+        @_builtins.property
+        def example_indexes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+            """Indexes of the first few."""
+
+        def __init__(
+            self,
+            *,
+            reason: _builtins.str = ...,
+            count: _builtins.int = ...,
+            example_indexes: _abc.Iterable[_builtins.int] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "example_indexes", b"example_indexes", "reason", b"reason"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     BATCH_ID_FIELD_NUMBER: _builtins.int
     OPERATION_FIELD_NUMBER: _builtins.int
@@ -1118,6 +1152,11 @@ class CloneBatch(_message.Message):
     LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    REUSED_COUNT_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    ITEMS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    ITEMS_PER_SECOND_LIMIT_FIELD_NUMBER: _builtins.int
     batch_id: _builtins.str
     """This service's id, bat_ + UUIDv7."""
     operation: Global___CloneBatch.Operation.ValueType
@@ -1134,6 +1173,12 @@ class CloneBatch(_message.Message):
     """Items skipped (already current, or cancelled)."""
     last_sequence: _builtins.int
     """Sequence of the newest event."""
+    reused_count: _builtins.int
+    """Items among the succeeded ones that needed no new clone."""
+    items_per_second: _builtins.float
+    """Items a second so far, from start_time to now or end_time."""
+    items_per_second_limit: _builtins.float
+    """Items a second that Stripe's limits allow for this operation, if nothing else uses them; 0 where nothing limits."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """Created."""
@@ -1141,6 +1186,14 @@ class CloneBatch(_message.Message):
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """Finished."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When the first item could start."""
+
+    @_builtins.property
+    def failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___CloneBatch.Failures]:
+        """Failures by reason, most frequent first; in GetCloneBatch and in the last event of a watch."""
 
     def __init__(
         self,
@@ -1155,10 +1208,15 @@ class CloneBatch(_message.Message):
         last_sequence: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        reused_count: _builtins.int = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        failures: _abc.Iterable[Global___CloneBatch.Failures] | None = ...,
+        items_per_second: _builtins.float = ...,
+        items_per_second_limit: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_id", b"batch_id", "create_time", b"create_time", "end_time", b"end_time", "failed_count", b"failed_count", "last_sequence", b"last_sequence", "operation", b"operation", "skipped_count", b"skipped_count", "state", b"state", "succeeded_count", b"succeeded_count", "total_count", b"total_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_id", b"batch_id", "create_time", b"create_time", "end_time", b"end_time", "failed_count", b"failed_count", "failures", b"failures", "items_per_second", b"items_per_second", "items_per_second_limit", b"items_per_second_limit", "last_sequence", b"last_sequence", "operation", b"operation", "reused_count", b"reused_count", "skipped_count", b"skipped_count", "start_time", b"start_time", "state", b"state", "succeeded_count", b"succeeded_count", "total_count", b"total_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1181,11 +1239,11 @@ class CloneBatchItem(_message.Message):
         STATE_PENDING: CloneBatchItem._State.ValueType  # 1
         """Waiting."""
         STATE_RUNNING: CloneBatchItem._State.ValueType  # 2
-        """In flight."""
+        """In flight; this server shows such an item as PENDING until it is done."""
         STATE_SUCCEEDED: CloneBatchItem._State.ValueType  # 3
         """Done."""
         STATE_FAILED: CloneBatchItem._State.ValueType  # 4
-        """Failed for good; see error."""
+        """Failed; see error. RetryCloneBatch tries it again."""
         STATE_SKIPPED: CloneBatchItem._State.ValueType  # 5
         """Nothing to do."""
 
@@ -1197,11 +1255,11 @@ class CloneBatchItem(_message.Message):
     STATE_PENDING: CloneBatchItem.State.ValueType  # 1
     """Waiting."""
     STATE_RUNNING: CloneBatchItem.State.ValueType  # 2
-    """In flight."""
+    """In flight; this server shows such an item as PENDING until it is done."""
     STATE_SUCCEEDED: CloneBatchItem.State.ValueType  # 3
     """Done."""
     STATE_FAILED: CloneBatchItem.State.ValueType  # 4
-    """Failed for good; see error."""
+    """Failed; see error. RetryCloneBatch tries it again."""
     STATE_SKIPPED: CloneBatchItem.State.ValueType  # 5
     """Nothing to do."""
 

@@ -24,6 +24,27 @@ TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "platform_customer": (("platform_customer_id",), ("body",)),
     "connected_customer": (("connected_account_id", "platform_customer_id"), ("body",)),
     "connected_account": (("connected_account_id",), ("body",)),
+    "batch": (
+        ("batch_id",),
+        (
+            *("batch_no", "plan", "state", "caller", "total_count", "succeeded_count", "failed_count", "skipped_count"),
+            *("reused_count", "last_sequence", "next_index", "next_chunk", "chunk_offset", "create_time_us"),
+            *("start_time_us", "end_time_us"),
+        ),
+    ),
+    "batch_chunk": (("batch_no", "chunk"), ("body",)),
+    "batch_item": (
+        ("batch_no", "item_index"),
+        (
+            *("connected_account_id", "platform_customer_id", "platform_payment_method_id", "state", "attempts"),
+            *("sequence", "clone_id", "reason", "error"),
+        ),
+    ),
+    "batch_partition": (
+        ("batch_no", "connected_account_id"),
+        ("rank", "state", "fence", "owner", "lease_until_us", "cursor_index"),
+    ),
+    "rate_share": (("budget", "owner"), ("wanting", "foreground_per_s", "join_time_us", "lease_until_us")),
 }
 """Each table's key and its other columns, those left out that only repeat the body."""
 

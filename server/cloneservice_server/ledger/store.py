@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 
 from cloneservice_server.domain.baskets import Basket
@@ -18,6 +18,7 @@ from cloneservice_server.domain.values import (
     Refund,
 )
 from cloneservice_server.ledger import lineage, refunds, rows, statements
+from cloneservice_server.ledger.batch_store import BatchStore
 from cloneservice_server.ledger.part import Part
 from cloneservice_server.ledger.rows import Row
 from cloneservice_server.ports import (
@@ -36,7 +37,7 @@ from cloneservice_server.ports import (
 from cloneservice_server.ports_observer import Unfinished
 
 
-class SqlLedger(ABC):
+class SqlLedger(BatchStore):
     """A ledger in SQL. An adapter brings `open`, `aclose`, `read` and `write`."""
 
     def __init__(self) -> None:

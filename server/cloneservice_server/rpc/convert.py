@@ -17,6 +17,8 @@ from cloneservice_server.ports import ChargeFilter, CloneFilter, RequestRow
 from cloneservice_server.rpc import messages, status
 
 SERVICE = "cloneservice.v1.CloneService"
+REPLAYED = (("idempotent-replayed", "true"),)
+"""Initial metadata of an answer that was stored before; the body stays byte-identical."""
 
 # ------------------------------------------------------------------------------------------------ requests to commands
 

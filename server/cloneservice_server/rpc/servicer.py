@@ -16,15 +16,15 @@ from cloneservice_server.domain.callers import ANYBODY, Caller
 from cloneservice_server.domain.errors import DomainError, RequestInProgress
 from cloneservice_server.ports import ChargeFilter, CloneFilter, Page, RequestRow
 from cloneservice_server.rpc import convert, messages, validate
+from cloneservice_server.rpc.batches import Batches, BatchRpcs
 from cloneservice_server.rpc.caller import CALLER
+from cloneservice_server.rpc.convert import REPLAYED
 from cloneservice_server.rpc.event_rpcs import EventRpcs, Events
 from cloneservice_server.rpc.paging import PageTokens, page_size
 from cloneservice_server.rpc.servicer_charges import ChargeLifeServicer, ChargeQueries
 
 NO_DEADLINE_S = 1e9
 """gRPC reports "no deadline" as a number of seconds beyond any real one."""
-REPLAYED = (("idempotent-replayed", "true"),)
-"""Initial metadata of an answer that was stored before; the body stays byte-identical."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Asked = TypeVar("Asked", bound=Message)
@@ -96,7 +96,7 @@ class Queries(ChargeQueries, Protocol):
         ...
 
 
-class CloneServicer(ChargeLifeServicer, EventRpcs):
+class CloneServicer(ChargeLifeServicer, EventRpcs, BatchRpcs):
     """CloneService on an engine and its queries; `planned.complete` adds the RPCs that are not here.
 
     `deadline_s_max` is the deadline, in seconds, of callers that set none or a longer one.
@@ -108,10 +108,12 @@ class CloneServicer(ChargeLifeServicer, EventRpcs):
         queries: Queries,
         tokens: PageTokens,
         *,
+        batches: Batches,
         events: Events,
         deadline_s_max: float = 60.0,
     ) -> None:
         self._engine = engine
+        self._batches = batches
         self._queries: Queries = queries
         self._tokens = tokens
         self._events = events

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from cloneservice.v1 import types_pb2
 from google.api import field_behavior_pb2
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from cloneservice_server.domain.batches import ITEMS_MAX
 from cloneservice_server.domain.errors import FieldViolation, InvalidRequest
 from cloneservice_server.domain.ids import is_request_id
 
@@ -307,10 +309,44 @@ def _basket(prefix: str, request: Any) -> Violations:
         seen.add(leg.connected_account_id)
 
 
+def _create_clone_batch(prefix: str, request: Any) -> Violations:
+    if request.attach.connected_customer_id:
+        yield FieldViolation(f"{prefix}attach.connected_customer_id", "must be empty: each item has its own customer")
+    clones = types_pb2.CloneBatch.OPERATION_CLONE
+    if request.operation == types_pb2.CloneBatch.OPERATION_ERASE:
+        yield FieldViolation(f"{prefix}operation", "must be CLONE, REFRESH or REVOKE; for ERASE call EraseCustomer")
+    for name in ("flow", "attach"):
+        is_set = request.HasField(name) if name == "attach" else request.flow
+        if is_set and request.operation != clones:
+            yield FieldViolation(f"{prefix}{name}", "is for CLONE only")
+    if request.cross_product.all_payment_methods and request.operation != clones:
+        yield FieldViolation(
+            f"{prefix}cross_product.all_payment_methods",
+            "is for CLONE only: the other operations reach every clone of a customer anyway",
+        )
+    yield from _selection(prefix, request)
+
+
+def _add_clone_batch_items(prefix: str, request: Any) -> Violations:
+    if request.cross_product.all_payment_methods:
+        yield FieldViolation(f"{prefix}cross_product.all_payment_methods", "must be left out here; name the methods")
+    yield from _selection(prefix, request)
+
+
+def _selection(prefix: str, request: Any) -> Violations:
+    cross = request.cross_product
+    if len(cross.platform_customer_ids) * len(cross.connected_account_ids) > ITEMS_MAX:
+        yield FieldViolation(f"{prefix}cross_product", f"must make at most {ITEMS_MAX} items")
+    if request.HasField("pairs") and not request.pairs.pairs:
+        yield FieldViolation(f"{prefix}pairs.pairs", "is required")
+
+
 ACROSS_FIELDS: dict[str, Callable[[str, Any], Violations]] = {
     "ChargeOptions": _charge_options,
     "BasketLegOptions": _charge_options,
     "ChargeBasketRequest": _basket,
     "CloneAndChargeRequest": _clone_and_charge,
+    "CreateCloneBatchRequest": _create_clone_batch,
+    "AddCloneBatchItemsRequest": _add_clone_batch_items,
 }
 """Message name to what its fields must mean together."""
