@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from cloneservice_server.listeners import (
 from cloneservice_server.observability.gateway import WatchedGateway
 from cloneservice_server.observability.telemetry import PUSH_S, Telemetry, open_telemetry
 from cloneservice_server.ports import Clock, StripeGateway
-from cloneservice_server.ports_batches import WholeLedger
+from cloneservice_server.ports_batches import BatchObserver, WholeLedger
 from cloneservice_server.ports_observer import EngineObserver
 from cloneservice_server.readiness import PROBE_S, Readiness
 from cloneservice_server.rpc.interceptors.access import Access, access_interceptor
@@ -38,11 +39,14 @@ from cloneservice_server.rpc.paging import PageTokens
 from cloneservice_server.rpc.planned import complete
 from cloneservice_server.rpc.servicer import CloneServicer
 from cloneservice_server.settings import Address, Settings, parse_address
-from cloneservice_server.workflows.batch_rates import RateLimits
+from cloneservice_server.stripe_gateway.pacing import PacedGateway, Pacer
+from cloneservice_server.workflows.batch_layout import listing
+from cloneservice_server.workflows.batch_runner import BatchRunner, RunnerSettings
 from cloneservice_server.workflows.batches import Batches
 from cloneservice_server.workflows.engine import Engine, EngineSettings
 from cloneservice_server.workflows.event_intake import EventIntake
 from cloneservice_server.workflows.queries import Queries
+from cloneservice_server.workflows.shares import BEAT_S, Shares
 
 if TYPE_CHECKING:
     from cloneservice_server.observability.admin import AdminServer
@@ -67,6 +71,7 @@ def build_app(
     clock: Clock,
     observer: EngineObserver | None = None,
     telemetry: Telemetry | None = None,
+    batch_observer: BatchObserver | None = None,
 ) -> App:
     """A server that is put together but not started. It will open and close `ledger`, and close `gateway`.
 
@@ -82,17 +87,38 @@ def build_app(
     telemetry = telemetry or open_telemetry(settings)
     readiness = Readiness(ledger, gateway, clock)
     watched = WatchedGateway(gateway, readiness, clock.monotonic_s, telemetry.stripe_report, telemetry.stripe_span)
+    pacer = Pacer(settings.rate_limits, clock, batch_observer)
+    paced, owner = PacedGateway(watched, pacer), uuid.uuid4().hex
     engine = Engine(
-        ledger=ledger, gateway=watched, clock=clock, settings=limits, observer=observer or telemetry.observer
+        ledger=ledger,
+        gateway=paced,
+        clock=clock,
+        owner=owner,
+        settings=limits,
+        observer=observer or telemetry.observer,
     )
+    queries = Queries(ledger, paced, clock)
+    runner = BatchRunner(
+        ledger=ledger,
+        engine=engine,
+        clock=clock,
+        owner=owner,
+        list_methods=listing(queries.list_platform_payment_methods),
+        settings=RunnerSettings(lease_s=settings.lease_s),
+        observer=batch_observer,
+    )
+    budget = f"{'live' if settings.livemode else 'test'} {settings.key_fingerprint}"
+    shares = Shares(ledger, clock, pacer, budget=budget, owner=owner, wanting=lambda: runner.busy)
     return App(
         settings,
         gateway,
         ledger,
         clock,
         engine,
-        Queries(ledger, watched, clock),
-        Batches(ledger, clock, RateLimits()),
+        queries,
+        Batches(ledger, clock, settings.rate_limits),
+        runner,
+        shares,
         open_access(settings, ledger),
         readiness,
         telemetry,
@@ -112,6 +138,8 @@ class App:
     engine: Engine
     queries: Queries
     batches: Batches
+    runner: BatchRunner
+    shares: Shares
     access: Access
     readiness: Readiness
     telemetry: Telemetry
@@ -160,6 +188,7 @@ class App:
             raise
         self._server = server
         await self.engine.start()
+        await self.runner.start(self.shares.beat_once, BEAT_S)
         await server.start()
         await self._report(serving=True)
         self._watch = asyncio.create_task(self._follow_readiness(), name="readiness")
@@ -184,6 +213,7 @@ class App:
         self.batches.close()
         await self.gate.close(grace_s * _GRACE_OF_CALLS)
         await server.stop(min(grace_s, _GRACE_OF_CONNECTIONS_S))
+        await self.runner.drain(max(0.0, ends_s - self.clock.monotonic_s()) / 2)
         await self.engine.drain(max(0.0, ends_s - self.clock.monotonic_s()))
         await self._close()
         _log.info("stopped")

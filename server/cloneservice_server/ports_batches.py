@@ -6,7 +6,9 @@ with each claim. Item outcomes are settled by the first writer, so that no safet
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -190,3 +192,66 @@ class BatchLedger(Protocol):
 
 class WholeLedger(Ledger, BatchLedger, Protocol):
     """Both parts of the one ledger."""
+
+
+# ---------------------------------------------------------------------------------------------------------- limits
+
+HEADROOM = 0.97
+"""Share of a limit that is used: the rest is for the jitter between our sends and their arrival at Stripe."""
+BACKGROUND: ContextVar[bool] = ContextVar("background", default=False)
+"""Whether the work at hand is a batch's, which gives way to callers who wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """Requests a second: of the platform's key in its mode, and of each endpoint. 0 is no limit."""
+
+    per_second: int = 0
+    per_endpoint: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Allotment:
+    """This replica's part of the limits: the `place`-th of `sharers`, until `until_s` on the monotonic clock."""
+
+    sharers: int = 1
+    place: int = 0
+    others_per_s: float = 0.0
+    """What other replicas use for callers who wait: taken off before the rest is shared."""
+    until_s: float = float("inf")
+
+    def of(self, limit: int) -> int:
+        """Requests a second of `limit`: all parts together make what is there, and none is more than one larger."""
+        left = max(limit - math.ceil(self.others_per_s), 1)
+        return left // self.sharers + (self.place < left % self.sharers)
+
+
+class Pace(Protocol):
+    """The local keeper of the limits."""
+
+    def allot(self, allotment: Allotment) -> None:
+        """From now on this much of the limits is ours."""
+        ...
+
+    def foreground_per_s(self) -> float:
+        """Calls a second made of late for callers who wait."""
+        ...
+
+
+class BatchObserver:
+    """What batches tell whoever counts. Does nothing by itself; called on the loop, it must only count."""
+
+    def item_done(self, operation: str, state: str, reason: str, elapsed_s: float) -> None:
+        """An item is final: `state` is succeeded, reused, failed or skipped; `reason` is why it failed, or ""."""
+
+    def batch_ended(self, operation: str, state: str) -> None:
+        """The batch's last item was finished here."""
+
+    def partitions_held(self, count: int) -> None:
+        """So many partitions are leased to this replica."""
+
+    def paced(self, endpoint: str, waited_s: float) -> None:
+        """A batch item's call waited so long for its turn."""
+
+    def slowed(self, endpoint: str, reason: str) -> None:
+        """Stripe refused a call as too fast, and the rate was halved."""

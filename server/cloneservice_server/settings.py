@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from cloneservice_server.access.identity import LOOPBACK
 from cloneservice_server.access.tls_files import TlsFiles
+from cloneservice_server.ports_batches import RateLimits
 from cloneservice_server.stripe_gateway.credentials import STRIPE_API, Credentials
 
 FAKE = "fake"
@@ -114,6 +115,16 @@ class Settings:
     new. At least 2, since Stripe remembers its own keys for one."""
     stripe_max_connections: int = _setting(256, "requests to Stripe in flight at once", low=1, high=10_000)
     """Requests to Stripe in flight at once; one more waits."""
+    stripe_rate_limit: int = _setting(
+        0, "requests to Stripe a second for batches; 0 is Stripe's own limit, none at a double", low=0, high=100_000
+    )
+    """Requests to Stripe a second that batches keep below, on all replicas together and counting what callers wait for.
+
+    0 is Stripe's own limit: 100 with a live key, 25 with a test key; at a double there is none then."""
+    stripe_endpoint_rate_limit: int = _setting(
+        0, "the same for each endpoint of Stripe's; 0 is Stripe's own limit of 25", low=0, high=100_000
+    )
+    """The same for each endpoint. 0 is Stripe's own limit, 25; at a double there is none then."""
     max_concurrent_rpcs: int = _setting(1000, "RPCs in flight; more get SERVICE_OVERLOADED", low=1, high=100_000)
     """RPCs in flight at once; one more is refused with SERVICE_OVERLOADED."""
     caller_rps_max: int = _setting(0, "RPCs a second of one caller; 0 is no limit", low=0, high=100_000)
@@ -164,6 +175,13 @@ class Settings:
     def livemode(self) -> bool:
         """Whether real money moves."""
         return Credentials(self.stripe_api_key, self.stripe_url).livemode
+
+    @property
+    def rate_limits(self) -> RateLimits:
+        """What batches keep below."""
+        real = not self.fake and self.stripe_url == STRIPE_API
+        by_mode = (100 if self.livemode else 25) if real else 0
+        return RateLimits(self.stripe_rate_limit or by_mode, self.stripe_endpoint_rate_limit or (25 if real else 0))
 
     @property
     def key_fingerprint(self) -> str:

@@ -13,9 +13,8 @@ from cloneservice.v1 import types_pb2 as types
 from cloneservice_server.domain.batches import ItemState
 from cloneservice_server.ledger import open_ledger
 from cloneservice_server.ledger.store import SqlLedger
-from cloneservice_server.ports_batches import Expansion, ItemDone, NewItem
+from cloneservice_server.ports_batches import Expansion, ItemDone, NewItem, RateLimits
 from cloneservice_server.rpc.interceptors.errors import errors_interceptor
-from cloneservice_server.workflows.batch_rates import RateLimits
 from cloneservice_server.workflows.batches import Batches
 from google.rpc import error_details_pb2, status_pb2
 
@@ -77,9 +76,9 @@ async def test_a_batch_is_stored_and_told_with_its_expected_duration(stub: Any) 
 
     got = await stub.GetCloneBatch(pb.GetCloneBatchRequest(batch_id=made.batch.batch_id))
     assert (made.batch.state, made.batch.total_count) == (types.CloneBatch.STATE_PENDING, 5000)
-    assert made.expected_duration.seconds == round(5000 / (25 / 2 * 0.97))
+    assert made.expected_duration.seconds == round(5000 / (25 / 3 * 0.97))
     assert got.batch.batch_id == made.batch.batch_id
-    assert got.batch.items_per_second_limit == pytest.approx(12.125)
+    assert got.batch.items_per_second_limit == pytest.approx(8.083)
 
 
 async def test_validate_only_counts_and_stores_nothing(stub: Any) -> None:

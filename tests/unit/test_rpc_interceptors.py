@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -170,16 +171,26 @@ async def test_a_caller_cannot_forge_a_line(caplog: pytest.LogCaptureFixture) ->
     assert {(line["traceparent"], line["x-request-id"]) for line in logged(caplog)} == {("(malformed)", "(malformed)")}
 
 
-async def test_a_planned_rpc_is_logged_with_its_code(caplog: pytest.LogCaptureFixture) -> None:
-    async with served(FakeEngine(), None, errors_interceptor(), logging_interceptor(lambda: 0.0)) as stub:
+class NoBatches:
+    async def get(self, batch_id: str) -> Any:
+        raise errors.not_found("batch", batch_id)
+
+    async def watch(self, batch_id: str, _after_sequence: int) -> AsyncIterator[Any]:
+        raise errors.not_found("batch", batch_id)
+        yield
+
+
+async def test_a_refusal_is_logged_with_its_code_streamed_or_not(caplog: pytest.LogCaptureFixture) -> None:
+    guards = (errors_interceptor(), logging_interceptor(lambda: 0.0))
+    async with served(FakeEngine(), None, *guards, batches=NoBatches()) as stub:
         with pytest.raises(grpc.aio.AioRpcError):
             await stub.GetCloneBatch(pb.GetCloneBatchRequest(batch_id="bat_1"))
         with pytest.raises(grpc.aio.AioRpcError):
             await anext(aiter(stub.WatchCloneBatch(pb.WatchCloneBatchRequest(batch_id="bat_1"))))
 
     assert [(line["method"], line["code"]) for line in logged(caplog)] == [
-        ("GetCloneBatch", "UNIMPLEMENTED"),
-        ("WatchCloneBatch", "UNIMPLEMENTED"),
+        ("GetCloneBatch", "NOT_FOUND"),
+        ("WatchCloneBatch", "NOT_FOUND"),
     ]
 
 

@@ -59,6 +59,8 @@ class BatchPlan:
     set_default: bool = False
     all_payment_methods: bool = False
     """Each item without a payment method stands for all that the customer has saved."""
+    named: bool = False
+    """Whether every item names its payment method; one that does not costs a call more."""
     max_concurrency: int = 0
     delete_platform_customer: bool = False
     """ERASE only."""

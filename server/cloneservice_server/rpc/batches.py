@@ -249,6 +249,8 @@ def _plan(request: pb.CreateCloneBatchRequest) -> BatchPlan:
         flow=messages.FLOWS_ASKED.get(request.flow),
         set_default=request.attach.set_default,
         all_payment_methods=request.cross_product.all_payment_methods,
+        named=request.cross_product.all_payment_methods
+        or (request.HasField("pairs") and all(pair.platform_payment_method_id for pair in request.pairs.pairs)),
         max_concurrency=request.max_concurrency,
     )
 

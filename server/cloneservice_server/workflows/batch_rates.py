@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cloneservice_server.domain.batches import BatchOperation, BatchPlan
-
-HEADROOM = 0.97
-"""Share of a limit that is used: the rest is for the jitter between our clock and Stripe's."""
+from cloneservice_server.ports_batches import HEADROOM, RateLimits
 
 _CALLS = {BatchOperation.CLONE: 2, BatchOperation.REFRESH: 2, BatchOperation.REVOKE: 1, BatchOperation.ERASE: 2}
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimits:
-    """Requests a second: of the platform's key in its mode, and of each endpoint. 0 is no limit."""
-
-    per_second: int = 0
-    per_endpoint: int = 0
-
-
 def items_per_second(plan: BatchPlan, limits: RateLimits) -> float:
     """What the limits allow if nothing else uses them; 0.0 where nothing limits. No endpoint is called twice."""
-    calls = _CALLS[plan.operation] + plan.set_default
+    finds_default = plan.operation is BatchOperation.CLONE and not plan.named
+    calls = _CALLS[plan.operation] + plan.set_default + finds_default
     by_all = limits.per_second / calls if limits.per_second else 0.0
     ceilings = [rate for rate in (by_all, float(limits.per_endpoint)) if rate]
     return min(ceilings) * HEADROOM if ceilings else 0.0

@@ -18,8 +18,8 @@ from cloneservice_server.domain.batches import (
 )
 from cloneservice_server.domain.ids import derived_id
 from cloneservice_server.ports import Clock, EffectTaken, LedgerUnavailable, Page, RequestRow
-from cloneservice_server.ports_batches import BatchLedger, BatchRequest
-from cloneservice_server.workflows.batch_rates import RateLimits, expected_s, items_per_second
+from cloneservice_server.ports_batches import BatchLedger, BatchRequest, RateLimits
+from cloneservice_server.workflows.batch_rates import expected_s, items_per_second
 
 CHUNK = 5000
 """Customers in one stored selection: what is held in memory at once while a batch is laid out."""

@@ -1,0 +1,69 @@
+"""A batch clones every customer to every account, once, and can be watched, retried and canceled on the way."""
+
+from __future__ import annotations
+
+from cloneservice import (
+    AsyncCloneClient,
+    BatchItemState,
+    BatchOperation,
+    BatchPair,
+    BatchState,
+    CrossProduct,
+)
+
+from tests.stripe_http import StripeHttp
+
+
+def customers_there(stripe: StripeHttp, account: str) -> list[str]:
+    """Platform customers of an account's customers, as our metadata says."""
+    return sorted(
+        found["metadata"]["cloneservice_platform_customer"] for found in stripe.listed("/v1/customers", account)
+    )
+
+
+async def test_every_customer_reaches_every_account_once(client: AsyncCloneClient, stripe: StripeHttp) -> None:
+    customers = sorted(stripe.saved_card()[0] for _ in range(4))
+    accounts = [stripe.connected_account() for _ in range(3)]
+
+    made = await client.create_batch(BatchOperation.CLONE, CrossProduct(tuple(customers), tuple(accounts)))
+    events = [event async for event in client.watch_batch(made.batch.batch_id)]
+
+    final = events[-1].batch
+    items = [event.item for event in events if event.item is not None]
+    assert final is not None
+    assert (final.state, final.total_count, final.succeeded_count) == (BatchState.SUCCEEDED, 12, 12)
+    assert sorted(item.index for item in items) == list(range(12))
+    assert [customers_there(stripe, account) for account in accounts] == [customers] * 3
+    assert all(
+        item.clone is not None and item.clone.connected_account_id == item.connected_account_id for item in items
+    )
+
+
+async def test_a_batch_may_come_in_chunks_and_its_failures_can_be_tried_again(
+    client: AsyncCloneClient, stripe: StripeHttp
+) -> None:
+    account = stripe.connected_account()
+    customer, saved = stripe.saved_card()
+    bare = stripe.post("/v1/customers")["id"]
+
+    batch_id = (await client.create_batch(BatchOperation.CLONE, None)).batch.batch_id
+    await client.add_batch_items(batch_id, [BatchPair(customer, account, saved)])
+    await client.add_batch_items(batch_id, [BatchPair(bare, account)], seal=True)
+    first = [event async for event in client.watch_batch(batch_id)][-1].batch
+    stripe.post("/v1/payment_methods/pm_card_visa/attach", customer=bare)
+    card = stripe.listed(f"/v1/customers/{bare}/payment_methods")[0]["id"]
+    stripe.post(f"/v1/customers/{bare}", invoice_settings={"default_payment_method": card})
+    failed = [item async for item in client.list_batch_items(batch_id, states=[BatchItemState.FAILED])]
+    await client.retry_batch(batch_id)
+    last = [event async for event in client.watch_batch(batch_id)][-1].batch
+
+    assert first is not None
+    assert last is not None
+    assert (first.state, first.failures[0].reason, first.failures[0].example_indexes) == (
+        BatchState.PARTIALLY_FAILED,
+        "NOT_CLONEABLE",
+        (1,),
+    )
+    assert [(item.index, item.error and item.error.reason) for item in failed] == [(1, "NOT_CLONEABLE")]
+    assert (last.state, last.succeeded_count, last.failed_count) == (BatchState.SUCCEEDED, 2, 0)
+    assert customers_there(stripe, account) == sorted([customer, bare])
