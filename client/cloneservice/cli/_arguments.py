@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from cloneservice import (
     AttachOptions,
+    BatchItemState,
+    BatchOperation,
     CaptureMethod,
     ChargeState,
     CloneFlow,
@@ -35,6 +38,7 @@ exit status:
   5  open: it may or may not have happened. Run the same command with the same --request-id, or `lookup` it
   6  refused: not possible in the present state of the clone, charge or account
   7  the charge waits for the shopper (3-D Secure)
+  8  the batch is finished and some of its items failed: `batch get` says why, `batch retry` tries them again
   130  interrupted; the service may go on, see 5
 
 Amounts are integers in the currency's smallest unit: --amount 1099 --currency usd is 10.99 dollars.
@@ -43,6 +47,10 @@ Amounts are integers in the currency's smallest unit: --amount 1099 --currency u
 
 class UsageError(Exception):
     """The arguments make no sense; the text says why."""
+
+
+class Interrupted(Exception):  # noqa: N818 - reads as what happened
+    """The user had enough of waiting; the text says what goes on, and how to come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +122,7 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _words(kind: type[CloneFlow | CloneReuse | CaptureMethod | CloneState | ChargeState]) -> list[str]:
+def _words(kind: type[StrEnum]) -> list[str]:
     return [member.value for member in kind if member.value not in ("unspecified", "unrecognized")]
 
 
@@ -260,6 +268,52 @@ def _charges_get(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--refresh", action="store_true", help="ask Stripe for its present state")
 
 
+def _batch_create(parser: argparse.ArgumentParser) -> None:
+    what = [word for word in _words(BatchOperation) if word != "erase"]
+    parser.add_argument("--customers", metavar="FILE.csv", default="", help="platform customers, one cus_... a line")
+    parser.add_argument("--accounts", metavar="FILE.csv", default="", help="connected accounts, one acct_... a line")
+    parser.add_argument(
+        "--pairs",
+        metavar="FILE.csv",
+        default="",
+        help="instead: lines of cus_..., acct_... and, if you like, pm_...",
+    )
+    parser.add_argument("--operation", choices=what, default="clone", help="default: clone")
+    parser.add_argument("--all-payment-methods", action="store_true", help="not only each customer's default")
+    parser.add_argument("--flow", choices=_words(CloneFlow), help="default: by the id")
+    parser.add_argument("--set-default", action="store_true", help="make each clone its customer's default")
+    parser.add_argument("--max-concurrency", type=_count, default=0, metavar="N", help="items at once on each replica")
+    parser.add_argument("--validate-only", action="store_true", help="count and tell how long it takes, store nothing")
+    parser.add_argument("--watch", action="store_true", help="follow it to its end")
+    _request_id(parser)
+
+
+def _batch_list(parser: argparse.ArgumentParser) -> None:
+    _limit(parser)
+
+
+def _batch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("batch", metavar="bat_...")
+
+
+def _batch_retry(parser: argparse.ArgumentParser) -> None:
+    _batch(parser)
+    parser.add_argument("--watch", action="store_true", help="follow it to its end")
+    _request_id(parser)
+
+
+def _batch_cancel(parser: argparse.ArgumentParser) -> None:
+    _batch(parser)
+    _request_id(parser)
+
+
+def _batch_export(parser: argparse.ArgumentParser) -> None:
+    _batch(parser)
+    parser.add_argument("--format", choices=("csv", "jsonl"), default="csv", help="default: csv")
+    parser.add_argument("--output", metavar="FILE", default="", help="default: standard output")
+    parser.add_argument("--state", choices=_words(BatchItemState), action="append", default=[], help="may be repeated")
+
+
 def _lookup(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("looked_up", metavar="REQUEST_ID")
 
@@ -284,6 +338,7 @@ _GROUPS = {
     "payment-methods": "What shoppers saved on the platform.",
     "clones": "Clones, by the lineage that Stripe does not keep.",
     "charges": "Charges, over all connected accounts.",
+    "batch": "Jobs over many customers and accounts; they run on whether anybody watches or not.",
 }
 _COMMANDS: Mapping[str, tuple[str, Add]] = {
     "save": ("Save a payment method on a platform customer.", _save),
@@ -296,6 +351,13 @@ _COMMANDS: Mapping[str, tuple[str, Add]] = {
     "clones attach": ("Attach a clone to a customer of its account.", _clones_attach),
     "charges list": ("List charges, newest first.", _charges_list),
     "charges get": ("Show a charge.", _charges_get),
+    "batch create": ("Clone many customers to many accounts, or refresh or revoke their clones.", _batch_create),
+    "batch watch": ("Follow a batch to its end.", _batch),
+    "batch get": ("Show a batch, with its failures by reason.", _batch),
+    "batch list": ("List batches, newest first.", _batch_list),
+    "batch retry": ("Try a finished batch's failed items again.", _batch_retry),
+    "batch cancel": ("Stop a batch; what is done stays.", _batch_cancel),
+    "batch export": ("Write a batch's items as CSV or JSON lines.", _batch_export),
     "lookup": ("Tell what became of a request_id, without doing anything.", _lookup),
 }
 

@@ -22,6 +22,7 @@ from cloneservice import (
     PlatformPaymentMethod,
     SaveResult,
 )
+from cloneservice.cli import _batches
 from cloneservice.cli._arguments import UsageError, attach_options, charge_options
 
 
@@ -140,5 +141,12 @@ COMMANDS: Mapping[str, Callable[[CloneClient, Namespace], Any]] = {
     "clones attach": clones_attach,
     "charges list": charges_list,
     "charges get": charges_get,
+    "batch create": _batches.create,
+    "batch watch": _batches.watch,
+    "batch get": _batches.get,
+    "batch list": _batches.list_all,
+    "batch retry": _batches.retry,
+    "batch cancel": _batches.cancel,
+    "batch export": _batches.export,
     "lookup": lookup,
 }

@@ -14,9 +14,11 @@ from typing import Any
 from grpc import StatusCode
 
 from cloneservice import (
+    BatchState,
     CardDeclined,
     Charge,
     ChargeState,
+    CloneBatch,
     CloneClient,
     CloneServiceError,
     InternalError,
@@ -28,11 +30,11 @@ from cloneservice import (
     new_request_id,
 )
 from cloneservice._channel import is_loopback
-from cloneservice.cli._arguments import Settings, UsageError, parser, settings
+from cloneservice.cli._arguments import Interrupted, Settings, UsageError, parser, settings
 from cloneservice.cli._commands import COMMANDS
 from cloneservice.cli._output import details, error_to_json, one_line, printable, table
 
-DONE, FAULT, USAGE, DECLINED, NOT_FOUND, OPEN, REFUSED, WAITS, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 7, 130
+DONE, FAULT, USAGE, DECLINED, NOT_FOUND, OPEN, REFUSED, WAITS, PARTLY, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 7, 8, 130
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
@@ -57,6 +59,9 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     except (UsageError, ValueError) as wrong:
         print(f"error: {printable(str(wrong))}", file=sys.stderr)
         return USAGE
+    except Interrupted as left:
+        print(f"\n{printable(str(left))}", file=sys.stderr)
+        return INTERRUPTED
     except KeyboardInterrupt:
         print("interrupted" + (f"; {_go_on(request_id)}" if request_id else ""), file=sys.stderr)
         return INTERRUPTED
@@ -86,6 +91,8 @@ def _client(chosen: Settings) -> CloneClient:
 
 
 def _show(answer: Any, options: argparse.Namespace, chosen: Settings) -> int:
+    if answer is None:  # it has written what there is
+        return DONE
     if isinstance(answer, Iterable):
         return _show_list(answer, int(options.limit), chosen)
     if chosen.json:
@@ -93,6 +100,8 @@ def _show(answer: Any, options: argparse.Namespace, chosen: Settings) -> int:
     else:
         print(details(answer, show_secrets=chosen.show_secrets))
     sys.stdout.flush()
+    if isinstance(answer, CloneBatch):
+        return PARTLY if answer.state is BatchState.PARTIALLY_FAILED else DONE
     made = getattr(answer, "charge", None)
     return _status_of(made) if isinstance(made, Charge) else DONE
 

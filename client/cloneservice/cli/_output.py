@@ -10,8 +10,10 @@ from enum import StrEnum
 from typing import Any
 
 from cloneservice import (
+    BatchFailures,
     Charge,
     Clone,
+    CloneBatch,
     CloneServiceError,
     Money,
     PaymentMethodSummary,
@@ -38,6 +40,8 @@ def to_json(value: object, *, show_secrets: bool = False) -> Any:
         }
     if isinstance(value, Mapping):
         return dict(sorted(value.items()))
+    if isinstance(value, tuple):
+        return [to_json(item, show_secrets=show_secrets) for item in value]
     return value
 
 
@@ -69,7 +73,7 @@ def printable(text: str) -> str:
 
 def _cell(value: object) -> str:
     match value:
-        case None | "" | 0 | False:
+        case None | "" | 0 | False | ():
             return ""
         case True:
             return "yes"
@@ -82,6 +86,12 @@ def _cell(value: object) -> str:
             return f"{value} (minor units)"
         case CloneServiceError():
             return f"{value.reason}: {value.message}"
+        case BatchFailures():
+            return f"{value.reason} {value.count} (items {', '.join(map(str, value.example_indexes))}, ...)"
+        case tuple():
+            return "; ".join(map(_cell, value))
+        case float():
+            return f"{value:.1f}"
         case Mapping():
             return ", ".join(f"{key}={word}" for key, word in sorted(value.items()))
         case _:
@@ -132,6 +142,18 @@ COLUMNS: Mapping[type, Sequence[Column]] = {
         ("PAYMENT INTENT", lambda charge: charge.stripe_payment_intent_id),
         ("DECLINE", lambda charge: charge.decline and (charge.decline.decline_code or charge.decline.code)),
         ("CREATED", lambda charge: charge.create_time),
+    ),
+    CloneBatch: (
+        ("BATCH", lambda batch: batch.batch_id),
+        ("OPERATION", lambda batch: batch.operation),
+        ("STATE", lambda batch: batch.state),
+        ("ITEMS", lambda batch: batch.total_count),
+        ("SUCCEEDED", lambda batch: batch.succeeded_count),
+        ("REUSED", lambda batch: batch.reused_count),
+        ("FAILED", lambda batch: batch.failed_count),
+        ("SKIPPED", lambda batch: batch.skipped_count),
+        ("CREATED", lambda batch: batch.create_time),
+        ("ENDED", lambda batch: batch.end_time),
     ),
     PlatformPaymentMethod: (
         ("PAYMENT METHOD", lambda method: method.platform_payment_method_id),

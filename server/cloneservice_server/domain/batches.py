@@ -62,8 +62,6 @@ class BatchPlan:
     named: bool = False
     """Whether every item names its payment method; one that does not costs a call more."""
     max_concurrency: int = 0
-    delete_platform_customer: bool = False
-    """ERASE only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from cloneservice_server.domain import codec, errors
 from cloneservice_server.domain.batches import BatchItem, BatchOperation, BatchPlan, ItemState
 from cloneservice_server.domain.commands import (
-    COMMANDS,
     AttachOptions,
     ClonePaymentMethod,
     Command,
@@ -49,7 +48,7 @@ async def commands_of(ledger: Ledger, plan: BatchPlan, item: BatchItem) -> list[
             )
         ]
     if plan.operation is BatchOperation.ERASE:
-        return [_erase(plan, item)]
+        raise errors.InvalidState("Erasure is a workflow of EraseCustomer, not a batch", {"operation": "ERASE"})
     where = CloneFilter(
         platform_customer_id=item.platform_customer_id,
         platform_payment_method_id=item.platform_payment_method_id,
@@ -60,18 +59,6 @@ async def commands_of(ledger: Ledger, plan: BatchPlan, item: BatchItem) -> list[
     if plan.operation is BatchOperation.REVOKE:
         return [RevokeClone(clone.clone_id) for clone in clones]
     return [RefreshClone(clone.clone_id) for clone in clones if not clone.superseded_by_clone_id]
-
-
-def _erase(plan: BatchPlan, item: BatchItem) -> Command:
-    command = COMMANDS.get("EraseOnAccount")
-    if command is None:
-        raise errors.InvalidState("This version cannot erase", {"operation": "ERASE"})
-    fields = {
-        "platform_customer_id": item.platform_customer_id,
-        "connected_account_id": item.connected_account_id,
-        "delete_platform_customer": plan.delete_platform_customer,
-    }
-    return codec.from_json(command, fields)  # type: ignore[no-any-return]
 
 
 def outcome_of(plan: BatchPlan, results: list[Result]) -> Outcome:
