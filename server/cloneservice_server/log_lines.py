@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import time
+from functools import lru_cache
 
 from cloneservice_server import log_context
 
@@ -76,4 +77,9 @@ def configure(log_format: str, level: str) -> None:
 
 
 def _utc(record: logging.LogRecord) -> str:
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z"
+    return f"{_second(int(record.created))}.{int(record.msecs):03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(epoch_s: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(epoch_s))

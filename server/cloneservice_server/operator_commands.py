@@ -23,9 +23,9 @@ def add_operator_commands(
     check = commands.add_parser(
         "check",
         help="verify settings, files, ledger and Stripe key before a rollout",
-        description="Verifies what `serve` with the same settings would need: certificates, policy and tokens, the "
-        "ledger (without changing it), and Stripe (one read with the key). One line each; exit code 1 if one fails, 2 "
-        "for settings that cannot be used.",
+        description="Verifies what `serve` with the same settings would need: certificates, policy, tokens and webhook "
+        "secrets, the ledger (without changing it), and Stripe (one read with the key). One line each; exit code 1 if "
+        "one fails, 2 for settings that cannot be used.",
     )
     add_settings(check)
     check.add_argument("--json", action="store_true", help="print one JSON object")
@@ -110,7 +110,7 @@ async def findings_of(settings: Settings) -> AsyncIterator[Finding]:
 
 def _files(settings: Settings, ledger: object) -> Finding:
     from cloneservice_server import tls  # noqa: PLC0415 - see cli._build
-    from cloneservice_server.listeners import open_access  # noqa: PLC0415
+    from cloneservice_server.listeners import open_access, open_webhook_secrets  # noqa: PLC0415
 
     said = []
     try:
@@ -118,6 +118,8 @@ def _files(settings: Settings, ledger: object) -> Finding:
         if settings.tls_files is not None:
             tls.watch(settings.tls_files)
             said.append("mutual TLS" if settings.tls_files.client_ca else "TLS")
+        if secrets := open_webhook_secrets(settings)():
+            said.append(f"{len(secrets)} webhook secret(s)")
     except SettingsError as wrong:
         return Finding("files", good=False, text="; ".join(wrong.problems))
     except tls.TlsError as wrong:

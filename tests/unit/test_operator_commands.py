@@ -33,19 +33,27 @@ def test_everything_in_order_is_said_line_by_line(capsys: Any, tmp_path: Path) -
     cert, key = Authority().leaf("localhost").write(tmp_path, "server")
     (tmp_path / "tokens").write_text(tokens.new_token("web")[1])
     (tmp_path / "policy").write_text("version: 1\ncallers: {}")
+    (tmp_path / "webhooks").write_text("whsec_" + "1" * 24)
     flags = ["--tls-cert-file", str(cert), "--tls-key-file", str(key), "--token-file", "tokens"]
+    flags += ["--stripe-webhook-secrets-file", "webhooks"]
     with FakeStripe() as fake:
         code, told = check(capsys, "--stripe", fake.url, "--policy-file", "policy", *flags)
 
     assert (code, told.splitlines()[:2]) == (
         0,
         [
-            "ok   files: TLS, 1 token(s), policy of 0 caller(s)",
+            "ok   files: TLS, 1 webhook secret(s), 1 token(s), policy of 0 caller(s)",
             "ok   ledger: not there yet: made when the server starts",
         ],
     )
     assert "takes the key, test mode" in told
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["policy", "server.crt", "server.key", "tokens"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "policy",
+        "server.crt",
+        "server.key",
+        "tokens",
+        "webhooks",
+    ]
 
 
 def test_each_thing_that_is_wrong_is_told(capsys: Any, tmp_path: Path) -> None:

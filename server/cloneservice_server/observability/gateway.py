@@ -29,7 +29,7 @@ class CallSpan(Protocol):
         ...
 
 
-SpanOfCall = Callable[[StripeCall], AbstractContextManager[CallSpan]]
+SpanOfCall = Callable[[StripeCall], AbstractContextManager[CallSpan | None]]
 
 
 class WatchedGateway:

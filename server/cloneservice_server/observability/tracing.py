@@ -7,15 +7,17 @@ a caller or Stripe said. The server span is ours and not the instrumentation pac
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import Any
 
 import grpc.aio
-from opentelemetry.propagators.textmap import Getter
+from opentelemetry import trace
+from opentelemetry.context import attach, detach
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -33,43 +35,34 @@ _FAULTS = {"INTERNAL", "UNKNOWN", "UNAVAILABLE", "DEADLINE_EXCEEDED", "UNIMPLEME
 """gRPC codes that count as errors of a server span, by OpenTelemetry's conventions."""
 
 
-class _Metadata(Getter[Any]):
-    """Reads invocation metadata."""
-
-    def get(self, carrier: Any, key: str) -> list[str] | None:
-        """Values of `key`."""
-        return [value for name, value in carrier or () if name == key and isinstance(value, str)] or None
-
-    def keys(self, carrier: Any) -> list[str]:
-        """Names that are there."""
-        return [name for name, _ in carrier or ()]
+_UNSAMPLED = trace.set_span_in_context(trace.NonRecordingSpan(trace.SpanContext(1, 1, is_remote=False)))
+"""Work whose trace is not kept: its steps and calls make no spans either, which is most of what tracing costs."""
 
 
 class Tracing:
     """The spans of one server. `sample_percent` is of traces that begin here; a caller's decision is kept."""
 
     def __init__(self, processor: SpanProcessor, *, sample_percent: int) -> None:
-        sampler = ParentBased(TraceIdRatioBased(sample_percent / 100))
         resource = Resource.create({"service.name": "cloneservice"})
-        self._provider = TracerProvider(sampler=sampler, resource=resource, shutdown_on_exit=False)
+        # What is not to be kept never comes as far as the SDK, so that this one keeps all it is given.
+        self._provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(processor)
         self._tracer = self._provider.get_tracer("cloneservice")
         self._propagator = TraceContextTextMapPropagator()
-        self._getter = _Metadata()
+        self._share = sample_percent / 100
 
     def interceptor(self) -> GuardInterceptor:
         """A span around every RPC."""
 
         @asynccontextmanager
         async def guard(method: str, request: Any, context: Context) -> AsyncIterator[None]:
-            parent = self._propagator.extract(context.invocation_metadata(), getter=self._getter)
-            attributes = {"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": method}
-            with (
-                self._tracer.start_as_current_span(
-                    f"{SERVICE}/{method}", parent, SpanKind.SERVER, attributes, **_QUIET
-                ) as span,
-                log_context.adding(trace_id=format(span.get_span_context().trace_id, "032x")),
-            ):
+            traceparent = _traceparent(context)
+            trace_id = log_context.trace_id_of(traceparent)
+            if not (_is_sampled(traceparent) if trace_id else self._is_sampled()):
+                with log_context.adding(trace_id=trace_id or format(random.getrandbits(128), "032x")), _unsampled():
+                    yield
+                return
+            with self._rpc(method, traceparent) as span, log_context.adding(trace_id=_id_of(span)):
                 code, reason = "OK", ""
                 try:
                     yield
@@ -83,21 +76,19 @@ class Tracing:
                     code = "INTERNAL" if isinstance(error, Exception) else "CANCELLED"
                     raise
                 finally:
-                    if span.is_recording():
-                        _close_rpc(span, request, code, reason)
+                    _close_rpc(span, request, code, reason)
 
         return GuardInterceptor(guard)
 
-    @contextmanager
-    def step(self, kind: str, request_id: str) -> Iterator[None]:
+    def step(self, kind: str, request_id: str) -> AbstractContextManager[Any]:
         """A span around one step of a workflow."""
+        if not self._is_kept():
+            return nullcontext()
         attributes = {"cloneservice.step": kind, "cloneservice.request_id": request_id}
-        with self._tracer.start_as_current_span(f"step {kind}", attributes=attributes, **_QUIET):
-            yield
+        return self._tracer.start_as_current_span(f"step {kind}", attributes=attributes, **_QUIET)
 
     @contextmanager
-    def stripe_call(self, call: StripeCall) -> Iterator[StripeSpan]:
-        """A span around one call to Stripe."""
+    def _stripe_call(self, call: StripeCall) -> Iterator[StripeSpan]:
         operation = operation_of(call)
         attributes = {
             "http.request.method": call.method,
@@ -109,9 +100,48 @@ class Tracing:
         ) as span:
             yield StripeSpan(span)
 
+    def stripe_call(self, call: StripeCall) -> AbstractContextManager[StripeSpan | None]:
+        """A span around one call to Stripe, or None where the trace is not kept."""
+        return self._stripe_call(call) if self._is_kept() else nullcontext()
+
     def shutdown(self) -> None:
         """Send what is left. Blocks for some seconds when the collector is away."""
         self._provider.shutdown()
+
+    def _rpc(self, method: str, traceparent: str) -> AbstractContextManager[Span]:
+        parent = self._propagator.extract({"traceparent": traceparent}) if traceparent else None
+        attributes = {"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": method}
+        return self._tracer.start_as_current_span(f"{SERVICE}/{method}", parent, SpanKind.SERVER, attributes, **_QUIET)
+
+    def _is_sampled(self) -> bool:
+        return random.random() < self._share
+
+    def _is_kept(self) -> bool:
+        """Whether a span may be made here: within one that is kept, or, for work that nobody called for, by chance."""
+        current = trace.get_current_span().get_span_context()
+        return current.trace_flags.sampled or (not current.is_valid and self._is_sampled())
+
+
+@contextmanager
+def _unsampled() -> Iterator[None]:
+    token = attach(_UNSAMPLED)
+    try:
+        yield
+    finally:
+        detach(token)
+
+
+def _id_of(span: Span) -> str:
+    return format(span.get_span_context().trace_id, "032x")
+
+
+def _traceparent(context: Context) -> str:
+    sent = context.invocation_metadata() or ()
+    return next((value for key, value in sent if key == "traceparent" and isinstance(value, str)), "")
+
+
+def _is_sampled(traceparent: str) -> bool:
+    return bool(int(traceparent[53:55], 16) & 1)
 
 
 class StripeSpan:

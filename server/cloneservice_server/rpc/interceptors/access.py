@@ -27,6 +27,7 @@ from cloneservice_server.rpc.interceptors.wrap import Context, GuardInterceptor
 from cloneservice_server.rpc.scope import MONEY_OF_CHARGE, Scope, scope_of
 
 _audit = logging.getLogger("cloneservice.audit")
+_NO_SCOPE = Scope()
 _SHOWN = 20
 """So many accounts, resources and amounts of one request are written down."""
 
@@ -86,8 +87,11 @@ class Access:
             )
         return identities
 
-    async def admit(self, rpc: str, request: Any, identities: tuple[str, ...]) -> Caller:
-        """The caller, if it may make this call. Raises CallerUnauthenticated, CallerNotPermitted, ResourceNotFound."""
+    async def admit(self, rpc: str, request: Any, scope: Scope, identities: tuple[str, ...]) -> Caller:
+        """The caller, if it may make this call, which reaches `scope`.
+
+        Raises CallerNotPermitted, ResourceNotFound; InvalidRequest for a request that lacks what it would be judged by.
+        """
         if self.policy is None:
             return Caller(identities[0]) if identities else ANYBODY
         rule = self.policy.current().rule_for(identities)
@@ -96,7 +100,6 @@ class Access:
                 f"The policy knows no caller with the identity {identities[0]}",
                 {"rpc": rpc, "denied": "caller", "identity": identities[0]},
             )
-        scope = scope_of(rpc, request)
         _decide(rule, rpc, request, scope)
         for kind, name in scope.resources:
             await self._check_resource(rule, rpc, kind, name)
@@ -139,15 +142,18 @@ def access_interceptor(access: Access) -> GuardInterceptor:
     @asynccontextmanager
     async def guard(rpc: str, request: Any, context: Context) -> AsyncIterator[None]:
         identities: tuple[str, ...] = ()
+        scope = scope_of(rpc, request) if access.required else _NO_SCOPE
         try:
             identities = access.identify(context)
-            caller = await access.admit(rpc, request, identities)
+            caller = await access.admit(rpc, request, scope, identities)
         except DomainError as denied:
             if access.required:
-                _write(rpc, request, decision="deny", identities=identities, reason=denied.reason, why=_why(denied))
+                _write(
+                    rpc, request, scope, decision="deny", identities=identities, reason=denied.reason, why=_why(denied)
+                )
             raise
         if access.required and rpc in mutations:
-            _write(rpc, request, decision="allow", identities=identities, caller=caller.name)
+            _write(rpc, request, scope, decision="allow", identities=identities, caller=caller.name)
         token = CALLER.set(caller)
         try:
             yield
@@ -164,8 +170,7 @@ def mutation_names() -> frozenset[str]:
     return frozenset(changing - {"LookupRequest"} | {"HandleStripeEvent"})
 
 
-def _write(rpc: str, request: Any, **decided: object) -> None:
-    scope = scope_of(rpc, request)
+def _write(rpc: str, request: Any, scope: Scope, **decided: object) -> None:
     fields: dict[str, object] = {"method": rpc, **decided}
     fields["accounts"] = [loggable_id(account) for account in scope.accounts[:_SHOWN]]
     fields["resources"] = [loggable_id(name) for _, name in scope.resources[:_SHOWN]]
