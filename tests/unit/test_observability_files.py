@@ -96,3 +96,21 @@ def test_the_page_explains_only_alerts_and_metrics_that_exist() -> None:
 
     assert explained == {rule["alert"] for rule in RULES}
     assert named ^ {name for name in ours if not name.endswith("_created")} == set()
+
+
+def test_compose_mounts_files_that_exist_and_are_yaml_or_json() -> None:
+    compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    mounted = re.findall(r"\./(deploy/observability/[\w.-]+):", compose)
+
+    assert {Path(name).name for name in mounted} == {path.name for path in FOLDER.iterdir()}
+    assert [name for name in mounted if not yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))] == []
+
+
+def test_what_would_break_the_exporter_is_not_installed() -> None:
+    """xds-protos overwrites OpenTelemetry's protos, and pip says nothing."""
+    locks = [(ROOT / name).read_text(encoding="utf-8") for name in ("requirements.lock", "requirements-dev.lock")]
+
+    assert [
+        name for name in ("xds-protos", "grpcio-csds", "grpcio-admin") if any(f"\n{name}==" in lock for lock in locks)
+    ] == []
+    assert all("opentelemetry-proto==" in lock for lock in locks)
