@@ -497,7 +497,17 @@ def _state_after(run: Run, command: Command, error: errors.DomainError) -> Reque
         return RequestState.FAILED
     if WORKFLOWS[type(command)].unattended:  # nobody repeats it, so it is due again by itself; for a day, not for ever
         return RequestState.INDETERMINATE if run.row.attempts < _UNATTENDED_ATTEMPTS else RequestState.FAILED
-    return RequestState.INDETERMINATE if isinstance(error, errors.OutcomeUnknown) else RequestState.PARKED
+    return RequestState.INDETERMINATE if _may_be_open(run, error) else RequestState.PARKED
+
+
+def _may_be_open(run: Run, error: errors.DomainError) -> bool:
+    """Whether a change may have been made at Stripe that we do not know of. To say that it was not would be a guess."""
+    if isinstance(error, errors.OutcomeUnknown):
+        return True
+    if isinstance(error, errors.InternalError):  # a fault of ours, perhaps in reading the very answer
+        return run.begun or run.resumed
+    awaited = run.row.retry_time_us > 0  # and this attempt may have ended before it came to the step in question
+    return awaited and not isinstance(error, errors.DeadlineTooShort)  # which has looked at that step's row
 
 
 def _command(row: RequestRow) -> Command:
