@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 
 _FIELDS: ContextVar[Mapping[str, str]] = ContextVar("log_fields", default={})  # noqa: B039 - never changed in place
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
@@ -20,10 +20,15 @@ def fields() -> Mapping[str, str]:
     return _FIELDS.get()
 
 
+def add(**more: str) -> Token[Mapping[str, str]]:
+    """Add fields to all lines of the rest of this task; empty ones are left out."""
+    return _FIELDS.set({**_FIELDS.get(), **{name: value for name, value in more.items() if value}})
+
+
 @contextmanager
 def adding(**more: str) -> Iterator[None]:
     """Add fields to all lines within; empty ones are left out."""
-    token = _FIELDS.set({**_FIELDS.get(), **{name: value for name, value in more.items() if value}})
+    token = add(**more)
     try:
         yield
     finally:

@@ -226,8 +226,8 @@ class Engine:
                 async with self._places:
                     self._running += 1
                     try:
-                        with log_context.adding(request_id=request_id):
-                            return await self._begun(work, story)
+                        log_context.add(request_id=request_id)
+                        return await self._begun(work, story)
                     finally:
                         self._running -= 1
             finally:
