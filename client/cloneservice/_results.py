@@ -15,6 +15,7 @@ from cloneservice._values import (
     Charge,
     Clone,
     CloneBatch,
+    CloneBatchItem,
     NextAction,
     PlatformCustomer,
     PlatformPaymentMethod,
@@ -115,6 +116,9 @@ class EraseResult:
     charge_count: int
     request_id: str
     replayed: bool
+    items: tuple[CloneBatchItem, ...] = ()
+    kept: tuple[str, ...] = ()
+    """What is not erased, and whose it is: one sentence each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

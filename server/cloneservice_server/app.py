@@ -80,6 +80,7 @@ def build_app(
     """
     limits = EngineSettings(
         livemode=settings.livemode,
+        erasure_key=settings.erasure_secret,
         lease_s=settings.lease_s,
         follow_s=settings.lease_s + 5.0,
         retention_s=settings.request_retention_days * 86_400.0,
@@ -97,7 +98,7 @@ def build_app(
         settings=limits,
         observer=observer or telemetry.observer,
     )
-    queries = Queries(ledger, paced, clock)
+    queries = Queries(ledger, paced, clock, erasure_key=settings.erasure_secret)
     runner = BatchRunner(
         ledger=ledger,
         engine=engine,

@@ -307,6 +307,28 @@ class PutConnectedAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class DropConnectedCustomer:
+    """Delete the row of a connected customer, if it is there."""
+
+    connected_account_id: str
+    platform_customer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropPlatformCustomer:
+    """Delete the row of a platform customer, if it is there."""
+
+    platform_customer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetEffects:
+    """Delete these effects (at least one named), whichever are there and settled: what they made is erased."""
+
+    effect_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FinishRequest:
     """The request's last write: its final state with result or error, or PARKED/INDETERMINATE with the error so far.
 
@@ -342,6 +364,9 @@ Write = (
     | PutPlatformCustomer
     | PutConnectedCustomer
     | PutConnectedAccount
+    | DropConnectedCustomer
+    | DropPlatformCustomer
+    | ForgetEffects
     | FinishRequest
     | LinkRequest
 )
@@ -374,6 +399,9 @@ class CloneFilter:
     states: tuple[CloneState, ...] = ()
     accounts: tuple[str, ...] | None = None
     """Only rows of these accounts, whatever else is asked; None means any."""
+    from_us: int = 0
+    before_us: int = 0
+    """Made at or after `from_us`, and before `before_us`; 0 is no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,6 +414,11 @@ class ChargeFilter:
     states: tuple[ChargeState, ...] = ()
     accounts: tuple[str, ...] | None = None
     """Only rows of these accounts, whatever else is asked; None means any."""
+    platform_payment_method_id: str = ""
+    """That of the charge's clone."""
+    from_us: int = 0
+    before_us: int = 0
+    """Made at or after `from_us`, and before `before_us`; 0 is no limit."""
 
 
 class Ledger(Protocol):

@@ -103,6 +103,9 @@ class Settings:
     """Where Stripe's events arrive. Not encrypted: an ingress with TLS belongs in front."""
     page_token_key: str = field(default="", repr=False, metadata={"env_only": True})
     """Secret that signs page tokens, from `CLONESERVICE_PAGE_TOKEN_KEY`; derived from the Stripe key when empty."""
+    erasure_key: str = field(default="", repr=False, metadata={"env_only": True})
+    """Secret of the hashes that stand for erased ids, from `CLONESERVICE_ERASURE_KEY`; derived from the Stripe key when
+    empty. Keep it: with another one the service does not know its own tombstones again."""
     lease_s: int = _setting(
         10, "seconds until others take up a dead replica's requests (safety is not at stake)", low=2, high=3600
     )
@@ -212,6 +215,13 @@ class Settings:
         if self.page_token_key:
             return self.page_token_key.encode()
         return hmac.new(self.stripe_api_key.encode(), b"cloneservice page tokens", hashlib.sha256).digest()
+
+    @property
+    def erasure_secret(self) -> bytes:
+        """Key of the pseudonyms: the same on all replicas that share the Stripe key."""
+        if self.erasure_key:
+            return self.erasure_key.encode()
+        return hmac.new(self.stripe_api_key.encode(), b"cloneservice erasure", hashlib.sha256).digest()
 
 
 class Address(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 from cloneservice import AsyncCloneClient, ChargeState, CloneState, InvalidRequest, Money, ResourceNotFound
 
@@ -79,3 +81,25 @@ async def test_what_does_not_exist_is_not_found(client: AsyncCloneClient) -> Non
         await client.get_clone("cln_00000000-0000-0000-0000-000000000000")
     with pytest.raises(ResourceNotFound):
         await client.get_charge("chg_00000000-0000-0000-0000-000000000000")
+
+
+async def test_lists_of_a_time_and_of_a_card(client: AsyncCloneClient, stripe: StripeHttp) -> None:
+    customer, _ = stripe.saved_card()
+    accounts = [stripe.connected_account() for _ in range(2)]
+    other = (await client.save_payment_method("pm_card_mastercard", platform_customer_id=customer)).payment_method
+    first = await client.clone_and_charge(customer, accounts[0], Money(1000, "USD"))
+    second = await client.clone_and_charge(
+        customer, accounts[1], Money(1000, "USD"), platform_payment_method_id=other.platform_payment_method_id
+    )
+    between = second.clone.create_time
+
+    later = [clone async for clone in client.list_clones(platform_customer_id=customer, create_time_from=between)]
+    earlier = [clone async for clone in client.list_clones(create_time_before=between)]
+    charges = client.list_charges(platform_customer_id=customer, create_time_from=second.charge.create_time)
+    by_card = client.list_charges(platform_payment_method_id=other.platform_payment_method_id)
+
+    assert later == [second.clone]
+    assert [clone.clone_id for clone in earlier] == [first.clone.clone_id]
+    assert [charge async for charge in charges] == [charge async for charge in by_card] == [second.charge]
+    with pytest.raises(ValueError, match="zone"):
+        client.list_clones(create_time_from=datetime(2026, 1, 1))  # noqa: DTZ001 - what is refused

@@ -24,6 +24,8 @@ CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "AttachClone": convert.attach_clone,
     "RefreshClone": convert.refresh_clone,
     "RevokeClone": convert.revoke_clone,
+    "CreateSetup": convert.create_setup,
+    "EraseCustomer": convert.erase_customer,
     "CreateCharge": convert.create_charge,
     "CloneAndCharge": convert.clone_and_charge,
     "ConfirmCharge": convert_charges.confirm_charge,
@@ -78,7 +80,11 @@ def fill_field(message: Message, field: Any, draw: Callable[[Any], Any], depth: 
         fill(child, draw, depth + 1)
     else:
         kinds = {FieldDescriptor.CPPTYPE_STRING: TEXTS, FieldDescriptor.CPPTYPE_BOOL: st.booleans()}
-        setattr(message, field.name, draw(kinds.get(field.cpp_type, INTEGERS)))
+        drawn = draw(kinds.get(field.cpp_type, INTEGERS))
+        if field.is_repeated:
+            getattr(message, field.name).append(drawn)
+        else:
+            setattr(message, field.name, drawn)
 
 
 def refused(request: Message) -> InvalidRequest | None:

@@ -241,7 +241,7 @@ def erase_customer(
         timeout_s: Seconds for all tries together.
 
     Returns:
-        The erasure as a batch, to be watched like any other.
+        What was erased, one item per account, and what is not erased, in words.
     """
     key = request_id or new_request_id()
     request = pb.EraseCustomerRequest(
@@ -256,6 +256,8 @@ def erase_customer(
             batch=_decode.batch(response.batch),
             clone_count=response.clone_count,
             charge_count=response.charge_count,
+            items=tuple(map(_decode.batch_item, response.items)),
+            kept=tuple(response.kept),
             request_id=key,
             replayed=replayed,
         )

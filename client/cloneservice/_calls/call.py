@@ -6,9 +6,11 @@ import inspect
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from cloneservice._results import Page
 
@@ -19,6 +21,17 @@ Item = TypeVar("Item")
 def new_request_id() -> str:
     """A new idempotency key, for a new intent; keep it beside the order if its outcome must survive your own crash."""
     return str(uuid.uuid4())
+
+
+def timestamp(time: datetime | None) -> Timestamp | None:
+    """The message for a time; None leaves it unset. Raises ValueError for a time without its zone."""
+    if time is None:
+        return None
+    if time.tzinfo is None:
+        raise ValueError("a time needs its zone: datetime(..., tzinfo=UTC)")
+    made = Timestamp()
+    made.FromDatetime(time)
+    return made
 
 
 @dataclass(frozen=True, slots=True)

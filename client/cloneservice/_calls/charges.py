@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from cloneservice import _decode
-from cloneservice._calls.call import Call, ListCall, new_request_id
+from cloneservice._calls.call import Call, ListCall, new_request_id, timestamp
 from cloneservice._calls.clones import attach_options
 from cloneservice._enums import write
 from cloneservice._results import ChargeResult, CloneAndChargeResult
@@ -191,7 +192,10 @@ def list_charges(
     platform_customer_id: str = "",
     clone_id: str = "",
     connected_account_id: str = "",
+    platform_payment_method_id: str = "",
     states: Sequence[ChargeState] = (),
+    create_time_from: datetime | None = None,
+    create_time_before: datetime | None = None,
     page_size: int = 0,
     page_token: str = "",
     timeout_s: float | None = None,
@@ -202,7 +206,10 @@ def list_charges(
         platform_customer_id: Only this original customer's (cus_...), over all accounts: what Stripe does not show.
         clone_id: Only those made with this clone (cln_...).
         connected_account_id: Only those on this account (acct_...).
+        platform_payment_method_id: Only those with a clone of this original method.
         states: Only those in one of these states; empty means all.
+        create_time_from: Only those made at this time or later; with its time zone.
+        create_time_before: Only those made before this time.
         page_size: At most this many a page; 0 means 50, more than 200 means 200.
         page_token: `next_page_token` of an earlier page, to begin there; the filters must be the same.
         timeout_s: Seconds for each page.
@@ -214,6 +221,9 @@ def list_charges(
         states=[write(state) for state in states],
         page_size=page_size,
         page_token=page_token,
+        create_time_from=timestamp(create_time_from),
+        create_time_before=timestamp(create_time_before),
+        platform_payment_method_id=platform_payment_method_id,
     )
 
     def items(response: pb.ListChargesResponse) -> tuple[Charge, ...]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from cloneservice import _decode
-from cloneservice._calls.call import Call, ListCall, new_request_id
+from cloneservice._calls.call import Call, ListCall, new_request_id, timestamp
 from cloneservice._enums import write
 from cloneservice._results import CloneResult
 from cloneservice._values import AttachOptions, Clone, CloneFlow, CloneReuse, CloneState
@@ -119,6 +120,8 @@ def list_clones(
     platform_payment_method_id: str = "",
     connected_account_id: str = "",
     states: Sequence[CloneState] = (),
+    create_time_from: datetime | None = None,
+    create_time_before: datetime | None = None,
     page_size: int = 0,
     page_token: str = "",
     timeout_s: float | None = None,
@@ -130,6 +133,8 @@ def list_clones(
         platform_payment_method_id: Only those of this original method.
         connected_account_id: Only those on this account (acct_...).
         states: Only those in one of these states; empty means all but ERASED.
+        create_time_from: Only those made at this time or later; with its time zone.
+        create_time_before: Only those made before this time.
         page_size: At most this many a page; 0 means 50, more than 200 means 200.
         page_token: `next_page_token` of an earlier page, to begin there; the filters must be the same.
         timeout_s: Seconds for each page.
@@ -141,6 +146,8 @@ def list_clones(
         states=[write(state) for state in states],
         page_size=page_size,
         page_token=page_token,
+        create_time_from=timestamp(create_time_from),
+        create_time_before=timestamp(create_time_before),
     )
 
     def items(response: pb.ListClonesResponse) -> tuple[Clone, ...]:

@@ -8,6 +8,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
@@ -753,6 +754,8 @@ class ListClonesRequest(_message.Message):
     STATES_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FROM_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_BEFORE_FIELD_NUMBER: _builtins.int
     platform_customer_id: _builtins.str
     """Filter: cus_..."""
     platform_payment_method_id: _builtins.str
@@ -767,6 +770,14 @@ class ListClonesRequest(_message.Message):
     def states(self) -> _containers.RepeatedScalarFieldContainer[_types_pb2.Clone.State.ValueType]:
         """Filter; empty means all but ERASED."""
 
+    @_builtins.property
+    def create_time_from(self) -> _timestamp_pb2.Timestamp:
+        """Filter: made at this time or later."""
+
+    @_builtins.property
+    def create_time_before(self) -> _timestamp_pb2.Timestamp:
+        """Filter: made before this time."""
+
     def __init__(
         self,
         *,
@@ -776,10 +787,12 @@ class ListClonesRequest(_message.Message):
         states: _abc.Iterable[_types_pb2.Clone.State.ValueType] | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        create_time_from: _timestamp_pb2.Timestamp | None = ...,
+        create_time_before: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time_before", b"create_time_before", "create_time_from", b"create_time_from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connected_account_id", b"connected_account_id", "page_size", b"page_size", "page_token", b"page_token", "platform_customer_id", b"platform_customer_id", "platform_payment_method_id", b"platform_payment_method_id", "states", b"states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connected_account_id", b"connected_account_id", "create_time_before", b"create_time_before", "create_time_from", b"create_time_from", "page_size", b"page_size", "page_token", b"page_token", "platform_customer_id", b"platform_customer_id", "platform_payment_method_id", b"platform_payment_method_id", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1421,6 +1434,9 @@ class ListChargesRequest(_message.Message):
     STATES_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FROM_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_BEFORE_FIELD_NUMBER: _builtins.int
+    PLATFORM_PAYMENT_METHOD_ID_FIELD_NUMBER: _builtins.int
     platform_customer_id: _builtins.str
     """Filter: cus_..."""
     clone_id: _builtins.str
@@ -1431,9 +1447,19 @@ class ListChargesRequest(_message.Message):
     """At most this many; 0 means 50, more than 200 means 200."""
     page_token: _builtins.str
     """next_page_token of the previous page; opaque."""
+    platform_payment_method_id: _builtins.str
+    """Filter: with a clone of this original method, pm_/card_/src_..."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_types_pb2.Charge.State.ValueType]:
         """Filter."""
+
+    @_builtins.property
+    def create_time_from(self) -> _timestamp_pb2.Timestamp:
+        """Filter: made at this time or later."""
+
+    @_builtins.property
+    def create_time_before(self) -> _timestamp_pb2.Timestamp:
+        """Filter: made before this time."""
 
     def __init__(
         self,
@@ -1444,10 +1470,13 @@ class ListChargesRequest(_message.Message):
         states: _abc.Iterable[_types_pb2.Charge.State.ValueType] | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        create_time_from: _timestamp_pb2.Timestamp | None = ...,
+        create_time_before: _timestamp_pb2.Timestamp | None = ...,
+        platform_payment_method_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time_before", b"create_time_before", "create_time_from", b"create_time_from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clone_id", b"clone_id", "connected_account_id", b"connected_account_id", "page_size", b"page_size", "page_token", b"page_token", "platform_customer_id", b"platform_customer_id", "states", b"states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clone_id", b"clone_id", "connected_account_id", b"connected_account_id", "create_time_before", b"create_time_before", "create_time_from", b"create_time_from", "page_size", b"page_size", "page_token", b"page_token", "platform_customer_id", b"platform_customer_id", "platform_payment_method_id", b"platform_payment_method_id", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2280,13 +2309,23 @@ class EraseCustomerResponse(_message.Message):
     BATCH_FIELD_NUMBER: _builtins.int
     CLONE_COUNT_FIELD_NUMBER: _builtins.int
     CHARGE_COUNT_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
     clone_count: _builtins.int
     """Clones found."""
     charge_count: _builtins.int
     """Charges kept for accounting, without personal data."""
     @_builtins.property
     def batch(self) -> _types_pb2.CloneBatch:
-        """Progress; one item per connected account."""
+        """The erasure as a batch of operation ERASE, final when the call answers; it has no batch_id. PENDING with validate_only."""
+
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.CloneBatchItem]:
+        """One per connected account; FAILED with the error where the platform has no access any more."""
+
+    @_builtins.property
+    def kept(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What is not erased, and whose it is: one sentence each."""
 
     def __init__(
         self,
@@ -2294,10 +2333,12 @@ class EraseCustomerResponse(_message.Message):
         batch: _types_pb2.CloneBatch | None = ...,
         clone_count: _builtins.int = ...,
         charge_count: _builtins.int = ...,
+        items: _abc.Iterable[_types_pb2.CloneBatchItem] | None = ...,
+        kept: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "charge_count", b"charge_count", "clone_count", b"clone_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "charge_count", b"charge_count", "clone_count", b"clone_count", "items", b"items", "kept", b"kept"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

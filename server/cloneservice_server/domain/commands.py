@@ -193,6 +193,27 @@ class ChargeBasket:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateSetup:
+    """Make a SetupIntent for a platform customer, found or new; no types is what the platform has on."""
+
+    method: ClassVar[str] = "CreateSetup"
+    platform_customer_id: str = ""
+    new_customer: NewCustomer | None = None
+    on_behalf_of_account_id: str = ""
+    payment_method_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EraseCustomer:
+    """Erase a shopper on all accounts and in the ledger; on the platform at Stripe if asked."""
+
+    method: ClassVar[str] = "EraseCustomer"
+    platform_customer_id: str
+    delete_platform_customer: bool = False
+    validate_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HandleStripeEvent:
     """Bring the ledger up to date after an event of Stripe's: its ids only, "" where it has none.
 
@@ -223,6 +244,8 @@ Command = (
     | CancelCharge
     | RefundCharge
     | ChargeBasket
+    | CreateSetup
+    | EraseCustomer
     | HandleStripeEvent
 )
 COMMANDS: dict[str, type[Command]] = {command.method: command for command in typing.get_args(Command)}

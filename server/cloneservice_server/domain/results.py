@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cloneservice_server.domain.baskets import Basket
-from cloneservice_server.domain.values import Charge, Clone, PlatformCustomer, PlatformPaymentMethod, Refund
+from cloneservice_server.domain.values import Charge, Clone, NextAction, PlatformCustomer, PlatformPaymentMethod, Refund
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,39 @@ class BasketCharged:
 
 
 @dataclass(frozen=True, slots=True)
+class SetupMade:
+    """Answer of CreateSetup; `next_action` with the client secret is filled in when it is handed out."""
+
+    platform_customer: PlatformCustomer
+    stripe_setup_intent_id: str
+    next_action: NextAction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountErased:
+    """How much of a shopper was on one account; `error` (errors.encode) is why Stripe could not erase there."""
+
+    connected_account_id: str
+    clone_count: int
+    charge_count: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerErased:
+    """Answer of EraseCustomer; with `preview` nothing was done."""
+
+    accounts: tuple[AccountErased, ...] = ()
+    clone_count: int = 0
+    charge_count: int = 0
+    kept: tuple[str, ...] = ()
+    """What is not erased, in words."""
+    create_time_us: int = 0
+    end_time_us: int = 0
+    preview: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class EventHandled:
     """What came of an event of Stripe's: how many rows of the ledger it changed."""
 
@@ -79,6 +112,8 @@ Result = (
     | CloneCharged
     | RefundMade
     | BasketCharged
+    | SetupMade
+    | CustomerErased
     | EventHandled
 )
 RESULTS: dict[str, type[Result]] = {
@@ -94,5 +129,7 @@ RESULTS: dict[str, type[Result]] = {
     "CancelCharge": ChargeMade,
     "RefundCharge": RefundMade,
     "ChargeBasket": BasketCharged,
+    "CreateSetup": SetupMade,
+    "EraseCustomer": CustomerErased,
     "HandleStripeEvent": EventHandled,
 }

@@ -10,7 +10,10 @@ from cloneservice_server.ledger.part import Part
 from cloneservice_server.ports import (
     ChargeFilter,
     CloneFilter,
+    DropConnectedCustomer,
+    DropPlatformCustomer,
     EffectTaken,
+    ForgetEffects,
     Page,
     PutCharge,
     PutClone,
@@ -119,6 +122,27 @@ def put_connected_customer(write: PutConnectedCustomer) -> Part:
     return Part(_PUT_CONNECTED_CUSTOMER, args, EffectTaken, ("connected_customer", " ".join(key)))
 
 
+def drop_connected_customer(write: DropConnectedCustomer) -> Part:
+    """Delete a connected customer's row."""
+    sql = """
+DELETE FROM connected_customer WHERE connected_account_id = $1 AND platform_customer_id = $2 AND {after}
+RETURNING connected_account_id"""
+    return Part(sql, (write.connected_account_id, write.platform_customer_id))
+
+
+def drop_platform_customer(write: DropPlatformCustomer) -> Part:
+    """Delete a platform customer's row."""
+    sql = "DELETE FROM platform_customer WHERE platform_customer_id = $1 AND {after} RETURNING platform_customer_id"
+    return Part(sql, (write.platform_customer_id,))
+
+
+def forget_effects(write: ForgetEffects) -> Part:
+    """Delete settled effects."""
+    names = ", ".join(f"${number}" for number in range(1, len(write.effect_ids) + 1))
+    sql = f"DELETE FROM effect WHERE effect_id IN ({names}) AND state <> 'intent' AND {{after}} RETURNING effect_id"  # noqa: S608
+    return Part(sql, write.effect_ids)
+
+
 def put_connected_account(write: PutConnectedAccount) -> Part:
     """Insert or replace what is known of a connected account."""
     account = write.account
@@ -178,7 +202,8 @@ def list_clones(where: CloneFilter, page: Page) -> Part:
         "connected_account_id": where.connected_account_id,
     }
     states = tuple(state.value for state in where.states or (state for state in CloneState if state != "erased"))
-    return newest("clone", columns, () if len(states) == len(CloneState) else states, page, where.accounts)
+    states = () if len(states) == len(CloneState) else states
+    return newest("clone", columns, states, page, where.accounts, made=(where.from_us, where.before_us))
 
 
 def list_charges(where: ChargeFilter, page: Page) -> Part:
@@ -187,21 +212,38 @@ def list_charges(where: ChargeFilter, page: Page) -> Part:
         "platform_customer_id": where.platform_customer_id,
         "clone_id": where.clone_id,
         "connected_account_id": where.connected_account_id,
+        "original": where.platform_payment_method_id,
     }
-    return newest("charge", columns, tuple(state.value for state in where.states), page, where.accounts)
+    states = tuple(state.value for state in where.states)
+    return newest("charge", columns, states, page, where.accounts, made=(where.from_us, where.before_us))
 
 
 def newest(
-    table: str, columns: dict[str, str], states: tuple[str, ...], page: Page, accounts: tuple[str, ...] | None
+    table: str,
+    columns: dict[str, str],
+    states: tuple[str, ...],
+    page: Page,
+    accounts: tuple[str, ...] | None,
+    *,
+    made: tuple[int, int] = (0, 0),
 ) -> Part:
-    """Rows of `table` that match all columns given, newest first; `accounts` None is all accounts."""
+    """Rows of `table` that match all columns given, newest first; `accounts` None is all accounts.
+
+    `made`: from when, and before when; 0 is no limit. The column `original` is that of the row's clone.
+    """
     args: list[Any] = []
 
     def arg(value: object) -> str:
         args.append(value)
         return f"${len(args)}"
 
-    conditions = [f"{name} = {arg(value)}" for name, value in columns.items() if value]
+    conditions = [f"{name} = {arg(value)}" for name, value in columns.items() if value and name != "original"]
+    if original := columns.get("original"):
+        of_original = f"SELECT clone_id FROM clone WHERE platform_payment_method_id = {arg(original)}"  # noqa: S608
+        conditions.append(f"clone_id IN ({of_original})")
+    conditions += [
+        f"create_time_us {sign} {arg(time_us)}" for sign, time_us in zip((">=", "<"), made, strict=True) if time_us
+    ]
     if states:
         conditions.append(f"state IN ({', '.join(arg(state) for state in states)})")
     if accounts is not None:

@@ -10,9 +10,12 @@ from cloneservice_server.ledger.part import Part
 from cloneservice_server.ledger.rows import EFFECT_COLUMNS, REQUEST_COLUMNS, call_json, result_json
 from cloneservice_server.ports import (
     Claim,
+    DropConnectedCustomer,
+    DropPlatformCustomer,
     EffectTaken,
     Fenced,
     FinishRequest,
+    ForgetEffects,
     LinkRequest,
     NewEffect,
     NewRequest,
@@ -328,6 +331,12 @@ def writes_of(writes: Sequence[Write]) -> list[Part]:
                 parts.append(lineage.put_connected_customer(write))
             case PutConnectedAccount():
                 parts.append(lineage.put_connected_account(write))
+            case DropConnectedCustomer():
+                parts.append(lineage.drop_connected_customer(write))
+            case DropPlatformCustomer():
+                parts.append(lineage.drop_platform_customer(write))
+            case ForgetEffects():
+                parts.append(lineage.forget_effects(write))
             case LinkRequest() | FinishRequest():
                 pass
     return parts

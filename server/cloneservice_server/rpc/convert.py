@@ -34,15 +34,10 @@ def request_hash(command: commands.Command) -> str:
 
 def save_payment_method(request: pb.SavePaymentMethodRequest) -> commands.SavePaymentMethod:
     """Command of SavePaymentMethod."""
-    new = request.new_customer
     return commands.SavePaymentMethod(
         platform_payment_method_id=request.platform_payment_method_id,
         platform_customer_id=request.platform_customer_id,
-        new_customer=commands.NewCustomer(
-            external_reference=new.external_reference, email=new.email, name=new.name, metadata=dict(new.metadata)
-        )
-        if request.HasField("new_customer")
-        else None,
+        new_customer=new_customer(request.new_customer) if request.HasField("new_customer") else None,
         set_default=request.set_default,
     )
 
@@ -73,6 +68,28 @@ def refresh_clone(request: pb.RefreshCloneRequest) -> commands.RefreshClone:
 def revoke_clone(request: pb.RevokeCloneRequest) -> commands.RevokeClone:
     """Command of RevokeClone."""
     return commands.RevokeClone(request.clone_id, request.etag)
+
+
+def create_setup(request: pb.CreateSetupRequest) -> commands.CreateSetup:
+    """Command of CreateSetup."""
+    return commands.CreateSetup(
+        platform_customer_id=request.platform_customer_id,
+        new_customer=new_customer(request.new_customer) if request.HasField("new_customer") else None,
+        on_behalf_of_account_id=request.on_behalf_of_account_id,
+        payment_method_types=tuple(request.payment_method_types),
+    )
+
+
+def new_customer(new: pb.NewCustomer) -> commands.NewCustomer:
+    """A platform customer to create."""
+    return commands.NewCustomer(
+        external_reference=new.external_reference, email=new.email, name=new.name, metadata=dict(new.metadata)
+    )
+
+
+def erase_customer(request: pb.EraseCustomerRequest) -> commands.EraseCustomer:
+    """Command of EraseCustomer."""
+    return commands.EraseCustomer(request.platform_customer_id, request.delete_platform_customer, request.validate_only)
 
 
 def create_charge(request: pb.CreateChargeRequest) -> commands.CreateCharge:
@@ -127,6 +144,8 @@ def clone_filter(request: pb.ListClonesRequest, caller: Caller = ANYBODY) -> Clo
         platform_payment_method_id=request.platform_payment_method_id,
         connected_account_id=request.connected_account_id,
         states=tuple(messages.CLONE_STATES_ASKED[number] for number in sorted(set(request.states))),
+        from_us=messages.microseconds(request.create_time_from),
+        before_us=messages.microseconds(request.create_time_before),
         accounts=_accounts(caller),
     )
 
@@ -138,6 +157,9 @@ def charge_filter(request: pb.ListChargesRequest, caller: Caller = ANYBODY) -> C
         clone_id=request.clone_id,
         connected_account_id=request.connected_account_id,
         states=tuple(messages.CHARGE_STATES_ASKED[number] for number in sorted(set(request.states))),
+        platform_payment_method_id=request.platform_payment_method_id,
+        from_us=messages.microseconds(request.create_time_from),
+        before_us=messages.microseconds(request.create_time_before),
         accounts=_accounts(caller),
     )
 
@@ -181,6 +203,53 @@ def refreshed(result: results.CloneRefreshed) -> pb.RefreshCloneResponse:
 def revoked(result: results.CloneMade) -> pb.RevokeCloneResponse:
     """Response of RevokeClone."""
     return pb.RevokeCloneResponse(clone=clone(result.clone))
+
+
+def set_up(result: results.SetupMade) -> pb.CreateSetupResponse:
+    """Response of CreateSetup, with the SetupIntent's client secret."""
+    action = result.next_action
+    return pb.CreateSetupResponse(
+        platform_customer=messages.platform_customer(result.platform_customer),
+        stripe_setup_intent_id=result.stripe_setup_intent_id,
+        next_action=None if action is None else messages.next_action(action, with_secret=True),
+    )
+
+
+def erased(result: results.CustomerErased, customer: str) -> pb.EraseCustomerResponse:
+    """Response of EraseCustomer for `customer`, whom its stored answer does not name any more."""
+    failed = sum(bool(account.error) for account in result.accounts)
+    states = types_pb2.CloneBatch
+    done = states.STATE_PARTIALLY_FAILED if failed else states.STATE_SUCCEEDED
+    batch = types_pb2.CloneBatch(
+        operation=states.OPERATION_ERASE,
+        state=states.STATE_PENDING if result.preview else done,
+        total_count=len(result.accounts),
+        succeeded_count=0 if result.preview else len(result.accounts) - failed,
+        failed_count=failed,
+        create_time=messages.timestamp(result.create_time_us),
+        end_time=messages.timestamp(result.end_time_us),
+    )
+    return pb.EraseCustomerResponse(
+        batch=batch,
+        clone_count=result.clone_count,
+        charge_count=result.charge_count,
+        items=[_erased_on(index, account, customer, result) for index, account in enumerate(result.accounts)],
+        kept=result.kept,
+    )
+
+
+def _erased_on(
+    index: int, account: results.AccountErased, customer: str, result: results.CustomerErased
+) -> types_pb2.CloneBatchItem:
+    states = types_pb2.CloneBatchItem
+    done = states.STATE_FAILED if account.error else states.STATE_SUCCEEDED
+    return types_pb2.CloneBatchItem(
+        index=index,
+        platform_customer_id=customer,
+        connected_account_id=account.connected_account_id,
+        state=states.STATE_PENDING if result.preview else done,
+        error=status.status_of(errors.decode(account.error)) if account.error else None,
+    )
 
 
 def charged(result: results.ChargeMade) -> pb.CreateChargeResponse:

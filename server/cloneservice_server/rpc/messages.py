@@ -42,6 +42,11 @@ def timestamp(time_us: int) -> Timestamp | None:
     return Timestamp(seconds=time_us // 1_000_000, nanos=time_us % 1_000_000 * 1000)
 
 
+def microseconds(time: Timestamp) -> int:
+    """The other way: microseconds since the epoch, rounded down; 0 for an unset field."""
+    return time.seconds * 1_000_000 + time.nanos // 1000
+
+
 def money(minor_units: int, currency_code: str) -> types_pb2.Money:
     """An amount."""
     return types_pb2.Money(minor_units=minor_units, currency_code=currency_code.upper())

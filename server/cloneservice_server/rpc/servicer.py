@@ -119,6 +119,15 @@ class CloneServicer(ChargeLifeServicer, EventRpcs, BatchRpcs):
         self._events = events
         self._deadline_s_max = deadline_s_max
 
+    async def CreateSetup(self, request: pb.CreateSetupRequest, context: Context) -> pb.CreateSetupResponse:
+        """Starts collecting a payment method."""
+        return convert.set_up(await self._submit(request, convert.create_setup, results.SetupMade, context))
+
+    async def EraseCustomer(self, request: pb.EraseCustomerRequest, context: Context) -> pb.EraseCustomerResponse:
+        """Erases a shopper."""
+        result = await self._submit(request, convert.erase_customer, results.CustomerErased, context)
+        return convert.erased(result, request.platform_customer_id)
+
     async def SavePaymentMethod(
         self, request: pb.SavePaymentMethodRequest, context: Context
     ) -> pb.SavePaymentMethodResponse:

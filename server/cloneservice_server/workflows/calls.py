@@ -104,6 +104,21 @@ def attach_clone(made: Clone, customer: str, effect_id: str) -> StripeCall:
     return StripeCall("POST", f"/v1/customers/{customer}/sources", account=made.connected_account_id, params=params)
 
 
+def create_setup_intent(customer: str, on_behalf_of: str, types: tuple[str, ...], effect_id: str) -> StripeCall:
+    """A SetupIntent on the platform: saved for charges without the shopper, which is what clones are for."""
+    params: dict[str, Any] = {"customer": customer, "usage": "off_session", "metadata": {EFFECT: effect_id}}
+    if on_behalf_of:
+        params["on_behalf_of"] = on_behalf_of
+    if types:
+        params["payment_method_types"] = list(types)
+    return StripeCall("POST", "/v1/setup_intents", params=params)
+
+
+def delete_customer(account: str, customer: str) -> StripeCall:
+    """Delete a customer, and so all that is saved on it."""
+    return StripeCall("DELETE", f"/v1/customers/{customer}", account=account)
+
+
 def detach_clone(made: Clone) -> StripeCall:
     """Take an attached clone off its connected customer: a detached one can never be charged nor attached again."""
     account, charged = made.connected_account_id, made.charge_with

@@ -160,10 +160,19 @@ def shared_clone_effect(account: str, payment_method: str, flow: CloneFlow, gene
     return f"clone:{account}:{payment_method}:{flow.value}:{generation}"
 
 
+async def _first_generation(run: Run, account: str, origin: Origin, *, shared: bool) -> int:
+    """0, or the one after a clone that was erased: the names up to that one are spent, and so are their keys."""
+    if not shared:
+        return 0
+    original = run.pseudonyms.of(origin.payment_method_id)
+    erased = await run.ledger.find_reusable_clone(account, original, origin.flow)
+    return erased.generation + 1 if erased else 0
+
+
 async def _make_clone(
     run: Run, origin: Origin, account: str, labels: dict[str, str], *, shared: bool, replaced: Clone | None
 ) -> Clone:
-    generation = replaced.generation + 1 if replaced else 0
+    generation = replaced.generation + 1 if replaced else await _first_generation(run, account, origin, shared=shared)
     natural = shared_clone_effect(account, origin.payment_method_id, origin.flow, generation)
     effect_id = natural if shared else f"clone:{run.request_id}"
     clone_id = derived_id("cln", effect_id)
@@ -222,6 +231,9 @@ async def attach_to_customer(run: Run, made: Clone, options: AttachOptions) -> C
     if not customer:
         known = await run.ledger.get_connected_customer(made.connected_account_id, made.platform_customer_id)
         customer = known.connected_customer_id if known else ""
+        if known is None:  # one that was erased has left its generation: its name is spent
+            alias = run.pseudonyms.of(made.platform_customer_id)
+            known = await run.ledger.get_connected_customer(made.connected_account_id, alias)
         if customer:
             await _require_unchanged(run, made)
     if customer:

@@ -135,6 +135,19 @@ async def _look_source(read: Read, row: EffectRow) -> Finding:
     return Found(body) if body.get("customer") == row.call.path.split("/")[3] else Absent()
 
 
+async def _look_setup_intent(read: Read, row: EffectRow) -> Finding:
+    return await _listed(read, row, "/v1/setup_intents", {"customer": row.call.params["customer"]})
+
+
+async def _look_deleted(read: Read, row: EffectRow) -> Finding:
+    """A deleted customer is shown as deleted, for ever."""
+    try:
+        body = await read(StripeCall("GET", row.call.path, row.call.account))
+    except errors.ResourceNotFound:
+        return Found({"id": row.call.path.rsplit("/", 1)[1]})
+    return Found(body) if body.get("deleted") else Absent()
+
+
 async def _look_detached(read: Read, row: EffectRow) -> Finding:
     """A detached PaymentMethod shows no customer; a deleted card or source is not there any more."""
     path = row.call.path.removesuffix("/detach")
@@ -209,6 +222,9 @@ KINDS: dict[str, EffectKind] = {
     "clone": EffectKind(_keep_payment_method, _unseen),
     "customer": EffectKind(_keep_customer, _look_customer),
     "attach": EffectKind(_keep_payment_method, _look_attached),
+    "setup": EffectKind(_keep_id, _look_setup_intent),
+    "platform_delete": EffectKind(_keep_id, _look_deleted),
+    "delete_customer": EffectKind(_keep_id, _look_deleted),
     "detach": EffectKind(_keep_id, _look_detached),
     "connected_default": EffectKind(_keep_default, _unseen),
     "intent": EffectKind(payment_intent_facts, _look_payment_intent),

@@ -18,6 +18,7 @@ from cloneservice_server import log_context
 from cloneservice_server.domain import codec, errors
 from cloneservice_server.domain.callers import ANYBODY, Caller
 from cloneservice_server.domain.commands import COMMANDS, Command
+from cloneservice_server.domain.pseudonyms import Pseudonyms
 from cloneservice_server.domain.results import RESULTS, Result
 from cloneservice_server.domain.values import RequestState
 from cloneservice_server.ports import (
@@ -65,6 +66,8 @@ class EngineSettings:
     upkeep_s: float = 600.0
     """How often requests older than that are looked for."""
     livemode: bool = False
+    erasure_key: bytes = field(default=b"", repr=False)
+    """Key of the hashes that stand for erased ids; the same on all replicas, and for as long as tombstones matter."""
     retry: RetrySettings = field(default_factory=RetrySettings)
 
 
@@ -331,6 +334,7 @@ class Engine:
             self._settings.retry,
             deadline_s=work.deadline_s if work else None,
             livemode=self._settings.livemode,
+            pseudonyms=Pseudonyms(self._settings.erasure_key),
             resumed=row.attempts > 1,
             draining=self._draining,
             observer=self._observer,

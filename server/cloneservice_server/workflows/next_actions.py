@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from cloneservice_server.domain.results import ChargeMade, CloneCharged, Result
+from cloneservice_server.domain.results import ChargeMade, CloneCharged, Result, SetupMade
 from cloneservice_server.domain.values import Charge
 from cloneservice_server.ports import StripeCall
 from cloneservice_server.workflows.run import Run
@@ -13,9 +13,20 @@ from cloneservice_server.workflows.stripe_objects import next_action_of
 
 async def with_next_action(run: Run, result: Result) -> Result:
     """The result with its charge's next action in full: out of this run's memory, or read from Stripe for a replay."""
+    if isinstance(result, SetupMade):
+        return await _with_setup_secret(run, result)
     if not isinstance(result, (ChargeMade, CloneCharged)) or result.charge is None or result.charge.next_action is None:
         return result
     return dataclasses.replace(result, charge=await _filled(run, result.charge))
+
+
+async def _with_setup_secret(run: Run, made: SetupMade) -> SetupMade:
+    """The SetupIntent's client secret, for the shopper's browser."""
+    action = run.actions.get(made.stripe_setup_intent_id)
+    if action is None:
+        call = StripeCall("GET", f"/v1/setup_intents/{made.stripe_setup_intent_id}")
+        action = next_action_of(await run.read(call, step="platform_read"))
+    return dataclasses.replace(made, next_action=action)
 
 
 async def _filled(run: Run, charge: Charge) -> Charge:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from cloneservice_server.domain import errors
 from cloneservice_server.domain.baskets import Basket
-from cloneservice_server.domain.values import Charge, Clone, PlatformPaymentMethod, Refund, RequestState
+from cloneservice_server.domain.pseudonyms import Pseudonyms
+from cloneservice_server.domain.values import Charge, Clone, CloneState, PlatformPaymentMethod, Refund, RequestState
 from cloneservice_server.ports import (
     ChargeFilter,
     Clock,
@@ -32,12 +35,22 @@ class Queries:
     """Every read of the contract. Raises ResourceNotFound, LedgerDown, and what Stripe's refusals stand for."""
 
     def __init__(
-        self, ledger: Ledger, gateway: StripeGateway, clock: Clock, retry: RetrySettings | None = None
+        self,
+        ledger: Ledger,
+        gateway: StripeGateway,
+        clock: Clock,
+        retry: RetrySettings | None = None,
+        *,
+        erasure_key: bytes = b"",
     ) -> None:
         self._ledger = ledger
         self._gateway = gateway
         self._clock = clock
         self._retry = retry or RetrySettings()
+        self._pseudonyms = Pseudonyms(erasure_key)
+
+    def _erased(self, identifier: str) -> str:
+        return self._pseudonyms.of(identifier) if identifier else ""
 
     def _reader(self) -> Run:
         row = RequestRow("", "query", "", "", RequestState.RUNNING, fence=0)
@@ -52,7 +65,13 @@ class Queries:
         return made
 
     async def list_clones(self, where: CloneFilter, page: Page) -> list[Clone]:
-        """Clones, newest first."""
+        """Clones, newest first; those that were erased are found by the ids that they once had."""
+        if where.states == (CloneState.ERASED,):
+            where = dataclasses.replace(
+                where,
+                platform_customer_id=self._erased(where.platform_customer_id),
+                platform_payment_method_id=self._erased(where.platform_payment_method_id),
+            )
         with _ledger_errors():
             return await self._ledger.list_clones(where, page)
 

@@ -16,6 +16,8 @@ from cloneservice_server.domain.commands import (
     Command,
     ConfirmCharge,
     CreateCharge,
+    CreateSetup,
+    EraseCustomer,
     HandleStripeEvent,
     RefreshClone,
     RefundCharge,
@@ -23,8 +25,9 @@ from cloneservice_server.domain.commands import (
     SavePaymentMethod,
 )
 from cloneservice_server.domain.results import Result
-from cloneservice_server.workflows import baskets, charge_life, events, staleness
+from cloneservice_server.workflows import baskets, charge_life, create_setup, events, staleness
 from cloneservice_server.workflows import clone_and_charge as cloning
+from cloneservice_server.workflows import erase_customer as erasing
 from cloneservice_server.workflows import revoke_clone as revoking
 from cloneservice_server.workflows import save_payment_method as saving
 from cloneservice_server.workflows.run import Run
@@ -53,6 +56,12 @@ WORKFLOWS: dict[type[Command], Workflow] = {
     CaptureCharge: Workflow(charge_life.capture_charge),
     CancelCharge: Workflow(charge_life.cancel_charge),
     RefundCharge: Workflow(charge_life.refund_charge),
+    CreateSetup: Workflow(create_setup.create_setup, without_personal_data=saving.without_personal_data),
+    EraseCustomer: Workflow(
+        erasing.erase_customer,
+        preview=erasing.preview_erase_customer,
+        without_personal_data=erasing.without_personal_data,
+    ),
     HandleStripeEvent: Workflow(events.handle_stripe_event, unattended=True),
     ChargeBasket: Workflow(baskets.charge_basket),
 }

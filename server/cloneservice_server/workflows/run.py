@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from cloneservice_server.domain import errors
 from cloneservice_server.domain.ids import idempotency_key
+from cloneservice_server.domain.pseudonyms import Pseudonyms
 from cloneservice_server.domain.values import NextAction
 from cloneservice_server.ports import (
     AnswerLost,
@@ -87,6 +88,7 @@ class Run:
     actions: dict[str, NextAction] = field(default_factory=dict)
     """PaymentIntent id -> next action with its secret: kept in memory for the answer only."""
     observer: EngineObserver = field(default_factory=EngineObserver)
+    pseudonyms: Pseudonyms = field(default_factory=lambda: Pseudonyms(b""))
     begun_s: float = 0.0
     """On the clock's monotonic scale."""
 

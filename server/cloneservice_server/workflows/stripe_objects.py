@@ -109,8 +109,8 @@ def news_of(charge: Charge, facts: Body, now_us: int) -> Charge | None:
 
 def next_action_of(body: Body) -> NextAction | None:
     """What the front end must do, with its secret: to be handed out, never stored."""
-    action = body.get("next_action")
-    if not action:
+    action = body.get("next_action") or ({} if body.get("object") == "setup_intent" else None)
+    if action is None:
         return None
     redirect = (action.get("redirect_to_url") or {}).get("url") or ""
     return NextAction(type=action.get("type", ""), client_secret=body.get("client_secret") or "", redirect_url=redirect)
