@@ -75,7 +75,7 @@ def build_app(
 ) -> App:
     """A server that is put together but not started. It will open and close `ledger`, and close `gateway`.
 
-    `telemetry` and `observer` are what `settings` ask for by default. Raises SettingsError when a file that `settings`
+    `telemetry` and the observers are what `settings` ask for by default. Raises SettingsError when a file that they
     name cannot be used.
     """
     limits = EngineSettings(
@@ -86,6 +86,7 @@ def build_app(
         retention_s=settings.request_retention_days * 86_400.0,
     )
     telemetry = telemetry or open_telemetry(settings)
+    batch_observer = batch_observer or telemetry.observer
     readiness = Readiness(ledger, gateway, clock)
     watched = WatchedGateway(gateway, readiness, clock.monotonic_s, telemetry.stripe_report, telemetry.stripe_span)
     pacer = Pacer(settings.rate_limits, clock, batch_observer)

@@ -16,7 +16,7 @@ from cloneservice_server.access import policy, tokens
 from cloneservice_server.access.policy import Amount, PolicyError
 from cloneservice_server.access.tokens import TokenFileError
 from cloneservice_server.access.watched import Watched
-from cloneservice_server.ports import Ledger
+from cloneservice_server.ports_batches import WholeLedger
 from cloneservice_server.rpc.interceptors.access import Access, Find, Found
 from cloneservice_server.settings import Settings, SettingsError, parse_address, webhook_secrets
 
@@ -33,7 +33,7 @@ class PortTaken(Exception):  # noqa: N818 - reads as what happened
     """The address cannot be listened on."""
 
 
-def open_access(settings: Settings, ledger: Ledger) -> Access:
+def open_access(settings: Settings, ledger: WholeLedger) -> Access:
     """Who may call, from the files that `settings` name. Raises SettingsError."""
     problems: list[str] = []
     access = Access(
@@ -81,7 +81,7 @@ def _watched(flag: str, name: str, parse: Callable[[bytes], T], problems: list[s
     return None
 
 
-def _resources(ledger: Ledger) -> Mapping[str, Find]:
+def _resources(ledger: WholeLedger) -> Mapping[str, Find]:
     async def clone(clone_id: str) -> Found | None:
         found = await ledger.get_clone(clone_id)
         return None if found is None else Found((found.connected_account_id,))
@@ -96,7 +96,11 @@ def _resources(ledger: Ledger) -> Mapping[str, Find]:
         found = await ledger.get_basket(basket_id)
         return None if found is None else Found(tuple(leg.connected_account_id for leg in found.legs))
 
-    return {"clone": clone, "charge": charge, "basket": basket}
+    async def batch(batch_id: str) -> Found | None:
+        found = await ledger.get_batch(batch_id)
+        return None if found is None else Found((), owner=found.caller)
+
+    return {"clone": clone, "charge": charge, "basket": basket, "batch": batch}
 
 
 def options(settings: Settings) -> list[tuple[str, int]]:

@@ -33,6 +33,11 @@ CHARGES = {
     "chg_large": Found(("acct_1",), (Amount(5001, "USD"),)),
     "chg_others": Found(("acct_2",), (Amount(1, "USD"),)),
 }
+BATCHES = {
+    "bat_mine": Found((), owner="seller"),
+    "bat_others": Found((), owner="cashier"),
+    "bat_old": Found((), owner=""),
+}
 BASKETS = {"bkt_1": Found(("acct_1",)), "bkt_2": Found(("acct_1", "acct_2"))}
 
 
@@ -57,7 +62,9 @@ def made() -> tuple[Access, list[str]]:
         return find
 
     policy: Any = Held(parse(POLICY.encode(), rpc_names()))
-    return Access(policy=policy, resources={"charge": finder(CHARGES), "basket": finder(BASKETS)}), asked
+    return Access(
+        policy=policy, resources={"charge": finder(CHARGES), "basket": finder(BASKETS), "batch": finder(BATCHES)}
+    ), asked
 
 
 async def admit(access: Access, who: str, rpc: str, **fields: Any) -> Any:
@@ -102,6 +109,17 @@ async def test_every_account_of_a_basket_must_be_the_callers() -> None:
     assert await admit(access, "seller", "GetBasket", basket_id="bkt_1") == "seller"
     with pytest.raises(ResourceNotFound):
         await admit(access, "seller", "GetBasket", basket_id="bkt_2")
+
+
+async def test_a_batch_is_seen_by_who_made_it_and_by_who_sees_all() -> None:
+    access, _ = made()
+
+    seen = [await admit(access, "seller", "GetCloneBatch", batch_id="bat_mine")]
+    seen += [await admit(access, "cashier", "GetCloneBatch", batch_id=name) for name in sorted(BATCHES)]
+    assert seen == ["seller", "cashier", "cashier", "cashier"]
+    for name in ("bat_others", "bat_old", "bat_nothing"):
+        with pytest.raises(ResourceNotFound):
+            await admit(access, "seller", "CancelCloneBatch", batch_id=name)
 
 
 async def test_what_is_refused_by_the_request_alone_is_not_looked_up() -> None:

@@ -6,18 +6,23 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import grpc
 import pytest
 from cloneservice.v1 import clone_service_pb2 as pb
 from cloneservice.v1 import types_pb2
+from cloneservice.v1.clone_service_pb2_grpc import CloneServiceStub, add_CloneServiceServicer_to_server
 from cloneservice_server.domain import errors, results
 from cloneservice_server.log_lines import JsonLines, TextLines
 from cloneservice_server.ports import LedgerUnavailable
 from cloneservice_server.rpc.interceptors.errors import errors_interceptor
 from cloneservice_server.rpc.interceptors.limits import Gate, limits_interceptor
 from cloneservice_server.rpc.interceptors.logging import logging_interceptor
+from cloneservice_server.rpc.interceptors.wrap import GuardInterceptor
+from cloneservice_server.rpc.planned import complete
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
@@ -251,3 +256,39 @@ def test_a_text_line_has_its_fields_at_the_end() -> None:
     line = TextLines().format(record(fields={"code": "OK"}))
 
     assert line == "2023-11-14T22:13:20.500Z INFO    cloneservice.rpc rpc code=OK"
+
+
+async def test_a_stream_whose_caller_leaves_ends_in_its_own_context() -> None:
+    """What a guard set for the call can be taken back; in another task's context that would raise."""
+    mark, ended = ContextVar[str]("mark", default=""), asyncio.Event()
+    seen: list[str] = []
+
+    @asynccontextmanager
+    async def guard(method: str, _request: Any, _context: Any) -> AsyncIterator[None]:
+        token = mark.set(method)
+        try:
+            yield
+        finally:
+            seen.append(mark.get())
+            mark.reset(token)
+            ended.set()
+
+    class Endless:
+        async def WatchCloneBatch(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
+            try:
+                while True:
+                    yield pb.WatchCloneBatchResponse(sequence=1)
+            finally:
+                seen.append(f"closed in {mark.get()}")
+
+    server = grpc.aio.server(interceptors=(GuardInterceptor(guard), GuardInterceptor(guard)))
+    add_CloneServiceServicer_to_server(complete(Endless()), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = CloneServiceStub(channel).WatchCloneBatch(pb.WatchCloneBatchRequest(batch_id="bat_1"))
+        await call.read()
+    await ended.wait()
+    await server.stop(None)
+
+    assert seen == ["closed in WatchCloneBatch", "WatchCloneBatch", "WatchCloneBatch"]

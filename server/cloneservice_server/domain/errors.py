@@ -273,3 +273,11 @@ def not_found(kind: str, name: str) -> ResourceNotFound:
 def invalid(path: str, description: str) -> InvalidRequest:
     """One bad field."""
     return InvalidRequest(f"{path}: {description}", {"field": path}, violations=(FieldViolation(path, description),))
+
+
+def anothers_request(request_id: str) -> RequestIdReused:
+    """The request_id is another caller's; nothing of that request is told, its hash least of all."""
+    return RequestIdReused(
+        "This request_id was used before by another caller; a new intent needs a new request_id",
+        {"request_id": request_id},
+    )

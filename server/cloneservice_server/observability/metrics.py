@@ -16,6 +16,7 @@ from prometheus_client.process_collector import ProcessCollector
 from cloneservice_server.domain.errors import DomainError
 from cloneservice_server.observability.operations import operation_of
 from cloneservice_server.ports import StripeCall
+from cloneservice_server.ports_batches import BatchObserver
 from cloneservice_server.ports_observer import EngineObserver, RunEnded, Unfinished
 from cloneservice_server.rpc.interceptors.wrap import Context, GuardInterceptor
 from cloneservice_server.rpc.status import code_of
@@ -26,7 +27,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 Step = Callable[[str, str], AbstractContextManager[None]]
 
 
-class Metrics(EngineObserver):
+class Metrics(EngineObserver, BatchObserver):
     """The metrics of one server, in a registry of its own. `step` is what goes around each step of a workflow."""
 
     def __init__(self, step: Step | None = None) -> None:
@@ -61,6 +62,12 @@ class Metrics(EngineObserver):
         )
         self.oldest_indeterminate = gauge("oldest_indeterminate_seconds", "Age of the oldest unknown outcome")
         self.engine_load = gauge("engine_requests", "Requests in this process", "state")
+        self.items = histogram("batch_item_duration_seconds", "Batch items that are final", "operation", "state")
+        self.item_errors = counter("batch_item_errors_total", "Batch items that failed", "operation", "reason")
+        self.batches = counter("batches_ended_total", "Batches whose last item was finished here", "operation", "state")
+        self.partitions = gauge("batch_partitions", "Partitions of batches that this process works on")
+        self.waits = histogram("batch_pacing_seconds", "Waits of batch items for their turn at Stripe", "endpoint")
+        self.slowdowns = counter("batch_slowdowns_total", "Halvings of the rate, since Stripe said so", "endpoint")
         self.in_flight = gauge("rpcs_in_flight", "RPCs being answered")
         self.ready = gauge("ready", "1 if the dependency is there", "dependency")
         self.reload_failures = gauge("file_reload_failures", "Changed files in a row that could not be used", "file")
@@ -116,6 +123,30 @@ class Metrics(EngineObserver):
     def pruned(self, requests: int) -> None:
         """Count forgotten requests."""
         self.forgotten.inc(requests)
+
+    # ----------------------------------------------------------------------------------------------------- batches
+
+    def item_done(self, operation: str, state: str, reason: str, elapsed_s: float) -> None:
+        """Count an item."""
+        self.items.labels(operation, state).observe(elapsed_s)
+        if reason:
+            self.item_errors.labels(operation, reason).inc()
+
+    def batch_ended(self, operation: str, state: str) -> None:
+        """Count a batch."""
+        self.batches.labels(operation, state).inc()
+
+    def partitions_held(self, count: int) -> None:
+        """Keep the latest count."""
+        self.partitions.set(count)
+
+    def paced(self, endpoint: str, waited_s: float) -> None:
+        """Count a wait."""
+        self.waits.labels(endpoint).observe(waited_s)
+
+    def slowed(self, endpoint: str, reason: str) -> None:  # noqa: ARG002 - one counter says enough
+        """Count a halving."""
+        self.slowdowns.labels(endpoint).inc()
 
     # ------------------------------------------------------------------------------------------------------ others
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from cloneservice_server.access.watched import Watched
 from cloneservice_server.observability.gateway import Report, SpanOfCall
 from cloneservice_server.ports import Clock
-from cloneservice_server.ports_observer import EngineObserver
 from cloneservice_server.readiness import Readiness
 from cloneservice_server.rpc.interceptors.limits import Gate
 from cloneservice_server.rpc.interceptors.wrap import GuardInterceptor
@@ -38,8 +37,8 @@ class Telemetry:
     push: MetricsPush | None = None
 
     @property
-    def observer(self) -> EngineObserver | None:
-        """What the engine tells."""
+    def observer(self) -> Metrics | None:
+        """What the engine and batches tell."""
         return self.metrics
 
     @property

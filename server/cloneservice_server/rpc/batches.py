@@ -126,7 +126,7 @@ class Batches(Protocol):
         """One batch with its figures."""
         ...
 
-    async def list_batches(self, page: Page) -> list[CloneBatch]:
+    async def list_batches(self, page: Page, caller: str = "") -> list[CloneBatch]:
         """Newest first."""
         ...
 
@@ -149,7 +149,7 @@ class Asked:
     def __init__(self, request_id: str, *what: object) -> None:
         self.request_id = request_id.lower()
         self.request_hash = hashlib.sha256("\n".join(codec.dumps(part) for part in what).encode()).hexdigest()
-        self.caller = CALLER.get().name
+        self.caller = CALLER.get()
 
 
 class BatchRpcs:
@@ -205,11 +205,14 @@ class BatchRpcs:
         """Lists batches, newest first."""
         validate.check(request)
         size = page_size(request.page_size)
-        before_us, before_id = self._tokens.read("ListCloneBatches", "", request.page_token)
-        found = await self._batches.list_batches(Page(size + 1, before_us, before_id))
+        caller = CALLER.get()
+        made_by = "" if caller.accounts is None else caller.name
+        before_us, before_id = self._tokens.read("ListCloneBatches", made_by, request.page_token)
+        found = await self._batches.list_batches(Page(size + 1, before_us, before_id), made_by)
         token = ""
         if len(found) > size:
-            token = self._tokens.make("ListCloneBatches", "", found[size - 1].create_time_us, found[size - 1].batch_id)
+            last = found[size - 1]
+            token = self._tokens.make("ListCloneBatches", made_by, last.create_time_us, last.batch_id)
         return pb.ListCloneBatchesResponse(batches=map(batch_message, found[:size]), next_page_token=token)
 
     async def ListCloneBatchItems(

@@ -22,8 +22,8 @@ PLATFORM = frozenset(
 )
 """RPCs about the platform alone (or, LookupRequest, about the caller's own requests): no connected account is reached
 unless the request names one. HandleStripeEvent is authenticated by Stripe's signature besides."""
-LISTED = frozenset({"ListClones", "ListCharges"})
-"""Lists whose rows are narrowed to the caller's accounts."""
+LISTED = frozenset({"ListClones", "ListCharges", "ListCloneBatches"})
+"""Lists whose rows are narrowed to the caller's accounts, or to what it made itself."""
 MONEY_OF_CHARGE = frozenset({"ConfirmCharge", "CaptureCharge", "RefundCharge"})
 """RPCs that move an amount that the charge, not the request, may name."""
 

@@ -16,6 +16,7 @@ from cloneservice_server.domain.batches import (
     ItemState,
     Selection,
 )
+from cloneservice_server.domain.callers import ANYBODY, Caller
 from cloneservice_server.domain.ids import derived_id
 from cloneservice_server.ports import Clock, EffectTaken, LedgerUnavailable, Page, RequestRow
 from cloneservice_server.ports_batches import BatchLedger, BatchRequest, RateLimits
@@ -28,11 +29,11 @@ _EVENTS_AT_ONCE = 200
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who asks for what: the request's id and hash, and its caller's name."""
+    """Who asks for what: the request's id and hash, and its caller."""
 
     request_id: str
     request_hash: str
-    caller: str = ""
+    caller: Caller = ANYBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class Batches:
         request = _request(asked, "CreateCloneBatch", batch_id)
         with _ledger_errors():
             known = await self._ledger.create_batch(request, plan, _chunks(selections), sealed=sealed)
-            return await self._answer(request, known)
+            return await self._answer(asked, request, known)
 
     def preview(self, plan: BatchPlan, selections: Sequence[Selection], *, sealed: bool = True) -> CloneBatch:
         """What `create` would store; nothing is."""
@@ -117,7 +118,7 @@ class Batches:
                 if batch.state is BatchState.OPEN:
                     raise errors.invalid("selection", f"a batch holds at most {ITEMS_MAX} items") from refused
                 raise _wrong_state(batch, "takes no more items") from refused
-            return await self._answer(request, known)
+            return await self._answer(asked, request, known)
 
     async def cancel(self, asked: Asked, batch_id: str) -> BatchAnswer:
         """Stop a batch; one that is stopping or over stays as it is."""
@@ -127,7 +128,7 @@ class Batches:
                 known = await self._ledger.cancel_batch(request)
             except EffectTaken:
                 return BatchAnswer(await self._known(batch_id))
-            return await self._answer(request, known)
+            return await self._answer(asked, request, known)
 
     async def retry(self, asked: Asked, batch_id: str) -> BatchAnswer:
         """Queue the failed items of a finished batch again."""
@@ -139,9 +140,11 @@ class Batches:
                 batch = await self._known(batch_id)
                 why = "has no failed items" if batch.state.final else "is not finished"
                 raise _wrong_state(batch, why) from refused
-            return await self._answer(request, known)
+            return await self._answer(asked, request, known)
 
-    async def _answer(self, request: BatchRequest, known: RequestRow | None) -> BatchAnswer:
+    async def _answer(self, asked: Asked, request: BatchRequest, known: RequestRow | None) -> BatchAnswer:
+        if known is not None and not asked.caller.owns(known.caller):
+            raise errors.anothers_request(request.request_id)
         if known is not None and (known.method, known.request_hash) != (request.method, request.request_hash):
             raise errors.RequestIdReused(
                 "This request_id was used before with different parameters; a new intent needs a new request_id",
@@ -162,10 +165,10 @@ class Batches:
         with _ledger_errors():
             return await self._report(await self._known(batch_id))
 
-    async def list_batches(self, page: Page) -> list[CloneBatch]:
-        """Newest first."""
+    async def list_batches(self, page: Page, caller: str = "") -> list[CloneBatch]:
+        """Newest first; of one caller, if it is named."""
         with _ledger_errors():
-            return await self._ledger.list_batches(page)
+            return await self._ledger.list_batches(page, caller)
 
     async def list_items(
         self, batch_id: str, states: Sequence[ItemState], after_index: int, limit: int
@@ -214,7 +217,7 @@ class Batches:
 
 
 def _request(asked: Asked, method: str, batch_id: str) -> BatchRequest:
-    return BatchRequest(asked.request_id, method, asked.request_hash, batch_id, asked.caller)
+    return BatchRequest(asked.request_id, method, asked.request_hash, batch_id, asked.caller.name)
 
 
 def _check_count(selections: Sequence[Selection]) -> None:

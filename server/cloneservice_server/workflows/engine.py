@@ -192,7 +192,7 @@ class Engine:
         work = self._works.get(request_id)
         if work is not None:
             if not caller.owns(work.caller):
-                return Answer(error=_anothers(request_id))
+                return Answer(error=errors.anothers_request(request_id))
             tell(self._observer.joined, command.method)
             return await self._join(request_id, request_hash, work, deadline)
         if self._draining or len(self._works) >= self._settings.running_max + self._settings.waiting_max:
@@ -286,7 +286,7 @@ class Engine:
             if created:
                 return await self._carry_out(row, command, work)
             if not caller.owns(row.caller):
-                return Answer(error=_anothers(new.request_id))
+                return Answer(error=errors.anothers_request(new.request_id))
             if row.request_hash != new.request_hash:
                 return Answer(error=_reused(new.request_id, row.request_hash))
             return await self._replay_or_take_over(row, work)
@@ -522,14 +522,6 @@ def _reused(request_id: str, first_hash: str) -> errors.RequestIdReused:
     return errors.RequestIdReused(
         "This request_id was used before with different parameters; a new intent needs a new request_id",
         {"request_id": request_id, "first_request_hash": first_hash},
-    )
-
-
-def _anothers(request_id: str) -> errors.RequestIdReused:
-    """Nothing of the other caller's request is told, its hash least of all."""
-    return errors.RequestIdReused(
-        "This request_id was used before by another caller; a new intent needs a new request_id",
-        {"request_id": request_id},
     )
 
 

@@ -38,6 +38,8 @@ class Found:
 
     accounts: tuple[str, ...]
     amounts: tuple[Amount, ...] = ()
+    owner: str | None = None
+    """Of what has no account of its own (a batch): the caller who made it, and who alone sees it unless it sees all."""
 
 
 Find = Callable[[str], Awaitable[Found | None]]
@@ -114,10 +116,15 @@ class Access:
             _refuse(rpc, rule.why_not(rpc, (), (), everywhere=True))
             return
         found = await find(name)
-        if found is None or not all(map(rule.caller.sees, found.accounts)):
+        if found is None or not _is_visible(rule.caller, found):
             raise not_found(kind, name)
         if counts:
             _refuse(rpc, rule.why_not(rpc, (), found.amounts, everywhere=False))
+
+
+def _is_visible(caller: Caller, found: Found) -> bool:
+    owned = found.owner is None or caller.accounts is None or (found.owner != "" and caller.owns(found.owner))
+    return owned and all(map(caller.sees, found.accounts))
 
 
 def _decide(rule: Rule, rpc: str, request: Any, scope: Scope) -> None:

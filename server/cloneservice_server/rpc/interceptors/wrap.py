@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+import inspect
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, TypeAlias
 
 import grpc
@@ -55,10 +56,16 @@ def _around(guard: Guard, method: str, handler: Any, decoder: Decoder | None) ->
     if handler.response_streaming:
         stream = handler.unary_stream
 
-        async def streamed(request: Any, context: Context) -> AsyncIterator[Any]:
+        # Not a generator: one that is closed when its caller goes away ends in another task's context, where what a
+        # guard set (contextvars) cannot be taken back. A coroutine is cancelled where it runs.
+        async def streamed(request: Any, context: Context) -> None:
             async with guard(method, request, context):
-                async for message in stream(request, context):
-                    yield message
+                if not inspect.isasyncgenfunction(stream):
+                    await stream(request, context)
+                    return
+                async with aclosing(stream(request, context)) as messages:
+                    async for message in messages:
+                        await context.write(message)
 
         return grpc.unary_stream_rpc_method_handler(streamed, decode, deterministic)
     unary = handler.unary_unary
