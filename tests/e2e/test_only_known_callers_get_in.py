@@ -17,6 +17,8 @@ import grpc
 import pytest
 from cloneservice import (
     AsyncCloneClient,
+    BatchOperation,
+    BatchPair,
     CallerNotPermitted,
     CallerUnauthenticated,
     Money,
@@ -276,6 +278,35 @@ async def test_what_a_caller_may_not_see_looks_as_if_it_were_not_there(mesh: Mes
     }
     assert (by_clone, looked) == ([], ["SUCCEEDED", "UNKNOWN"])
     assert "first_request_hash" not in reused.value.metadata
+
+
+async def test_a_batch_is_its_callers_own_and_each_of_its_accounts_is_judged(mesh: Mesh) -> None:
+    allowed, forbidden = (BatchPair(mesh.shopper, account) for account in (mesh.bakery, mesh.florist))
+    mesh.write(
+        "policy.yaml", POLICY.replace("[GetClone,", "[GetCloneBatch, ListCloneBatches, GetClone,").format(**vars(mesh))
+    )
+
+    async with mesh.serving():
+        web, backoffice, all_ = (mesh.client(name) for name in ("web", "backoffice", "operator"))
+        async with web, backoffice, all_:
+            request_id = str(uuid.uuid4())
+            made = await web.create_batch(BatchOperation.CLONE, [allowed], request_id=request_id)
+            opened = await web.create_batch(BatchOperation.CLONE, None)
+            await web.add_batch_items(opened.batch.batch_id, [allowed])
+            for denied in (
+                web.create_batch(BatchOperation.CLONE, [allowed, forbidden]),
+                web.add_batch_items(opened.batch.batch_id, [forbidden]),
+            ):
+                with pytest.raises(CallerNotPermitted):
+                    await denied
+            with pytest.raises(ResourceNotFound):
+                await backoffice.get_batch(made.batch.batch_id)
+            with pytest.raises(RequestIdReused):
+                await all_.create_batch(BatchOperation.CLONE, [allowed], request_id=request_id)
+            seen = [{batch.batch_id async for batch in client.list_batches()} for client in (web, backoffice, all_)]
+
+    both = {made.batch.batch_id, opened.batch.batch_id}
+    assert seen == [both, set(), both]
 
 
 async def missing(call: Any) -> Any:

@@ -27,6 +27,9 @@ LISTED = frozenset({"ListClones", "ListCharges", "ListCloneBatches"})
 MONEY_OF_CHARGE = frozenset({"ConfirmCharge", "CaptureCharge", "RefundCharge"})
 """RPCs that move an amount that the charge, not the request, may name."""
 
+EMPTY_BY = {"CreateCloneBatch": "open"}
+"""RPC to the choice by which its request reaches nothing yet: an open batch gets its accounts by AddCloneBatchItems."""
+
 ACCOUNT_FIELDS = frozenset({"connected_account_id", "connected_account_ids", "on_behalf_of_account_id"})
 RESOURCE_FIELDS = {"clone_id": "clone", "charge_id": "charge", "batch_id": "batch", "basket_id": "basket"}
 """Field to the resource type, whose accounts the ledger knows."""
@@ -63,9 +66,13 @@ def scope_of(rpc: str, request: Message) -> Scope:
     if rpc in LISTED:
         scope.resources.clear()  # rows of others are left out; that a filter names one of theirs must not show
     named = bool(scope.accounts or scope.resources)
-    if not named and rpc not in PLATFORM and rpc not in LISTED:
+    if not named and rpc not in PLATFORM and rpc not in LISTED and not _is_empty(rpc, request):
         scope.everywhere = True
     return scope
+
+
+def _is_empty(rpc: str, request: Message) -> bool:
+    return rpc in EMPTY_BY and request.HasField(EMPTY_BY[rpc])
 
 
 def unknown_ids(descriptor: Descriptor, seen: frozenset[str] = frozenset()) -> Iterator[str]:
