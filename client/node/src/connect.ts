@@ -51,7 +51,8 @@ export function explain(error: unknown): Failure<Charge> | undefined {
 }
 
 const FINAL = [CloneBatch_State.SUCCEEDED, CloneBatch_State.PARTIALLY_FAILED, CloneBatch_State.CANCELED];
-const BROKEN = [Code.Unavailable, Code.Internal, Code.Unknown, Code.Aborted, Code.ResourceExhausted];
+// A lost connection shows as Canceled here; leaving the loop does not.
+const BROKEN = [Code.Unavailable, Code.Internal, Code.Unknown, Code.Aborted, Code.ResourceExhausted, Code.Canceled];
 
 /**
  * The events of a batch after the given sequence, each once, until the batch is final. A stream that breaks is taken up

@@ -60,7 +60,9 @@ export function explain(error: unknown): Failure<Charge> | undefined {
 }
 
 const FINAL = [CloneBatch_State.STATE_SUCCEEDED, CloneBatch_State.STATE_PARTIALLY_FAILED, CloneBatch_State.STATE_CANCELED];
-const BROKEN = [status.UNAVAILABLE, status.INTERNAL, status.UNKNOWN, status.ABORTED, status.RESOURCE_EXHAUSTED];
+const BROKEN = [
+  status.UNAVAILABLE, status.INTERNAL, status.UNKNOWN, status.ABORTED, status.RESOURCE_EXHAUSTED, status.CANCELLED,
+];
 
 /**
  * The events of a batch after the given sequence, each once, until the batch is final. A stream that breaks is taken up

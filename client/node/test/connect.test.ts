@@ -104,8 +104,10 @@ test('watch resumed', async (t) => {
   const items = new Map<number, CloneBatchItem_State>();
   let last: CloneBatch_State | undefined;
   for await (const { sequence, event } of watchBatch(through, created.batch.batchId)) {
-    if (sequences.push(sequence) === 1) line.cut();
-    if (event.case === 'item') items.set(event.value.index, event.value.state);
+    if (event.case === 'item') {
+      items.set(event.value.index, event.value.state);
+      if (sequences.push(sequence) === 1) line.cut();
+    }
     last = event.case === 'batch' ? event.value.state : undefined;
   }
 

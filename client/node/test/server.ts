@@ -18,6 +18,7 @@ export class Server {
   static async start(): Promise<Server> {
     const command = process.env['CLONESERVICE_SERVER'] ?? 'cloneservice-server';
     const child = spawn(command, ['dev'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    await once(child, 'spawn'); // or it says why it cannot
     const [line] = await once(createInterface({ input: child.stdout }), 'line'); // one line, when it takes calls
     return new Server(JSON.parse(line), async () => {
       child.stdin.end(); // the server stops

@@ -28,6 +28,7 @@ public final class BatchWatch {
           Status.Code.INTERNAL,
           Status.Code.UNKNOWN,
           Status.Code.ABORTED,
+          Status.Code.CANCELLED,
           Status.Code.RESOURCE_EXHAUSTED);
 
   private final CloneServiceBlockingStub service;
@@ -72,7 +73,8 @@ public final class BatchWatch {
         barren = 0;
         pauseMs = FIRST_PAUSE_MS;
       }
-      if (!BROKEN.contains(broken.getStatus().getCode()) || barren >= CONNECTIONS_WITHOUT_NEWS) {
+      boolean left = Context.current().isCancelled(); // by our own caller, not by a lost connection
+      if (left || !BROKEN.contains(broken.getStatus().getCode()) || barren >= CONNECTIONS_WITHOUT_NEWS) {
         throw broken;
       }
       Thread.sleep(pauseMs);

@@ -141,10 +141,11 @@ class CloneServiceTest {
             new BatchWatch(service, batchId, 0)
                 .follow(
                     event -> {
-                      sequences.add(event.getSequence());
-                      if (event.hasItem()) {
-                        items.put(event.getItem().getIndex(), event.getItem().getState());
+                      if (!event.hasItem()) {
+                        return;
                       }
+                      items.put(event.getItem().getIndex(), event.getItem().getState());
+                      sequences.add(event.getSequence());
                       if (sequences.size() == 1) {
                         cut(line);
                       }
