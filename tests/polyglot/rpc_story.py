@@ -105,9 +105,19 @@ STORY: dict[str, Ask] = {
     "RefreshClone": _mutation(pb.RefreshCloneRequest, "clone_id"),
     "RevokeClone": _mutation(pb.RevokeCloneRequest, "clone_id"),
     "CreateCloneBatch": _mutation(
-        pb.CreateCloneBatchRequest,
-        operation=types_pb2.CloneBatch.OPERATION_CLONE,
-        pairs=pb.CloneBatchPairs(pairs=[pb.CloneBatchPair(**_PAIR)]),
+        pb.CreateCloneBatchRequest, operation=types_pb2.CloneBatch.OPERATION_CLONE, open=pb.CloneBatchOpen()
+    ),
+    "AddCloneBatchItems": _mutation(
+        pb.AddCloneBatchItemsRequest,
+        "batch_id",
+        # The second one fails: its customer has no default payment method.
+        pairs=pb.CloneBatchPairs(
+            pairs=[
+                pb.CloneBatchPair(**_PAIR),
+                pb.CloneBatchPair(platform_customer_id="cus_2", connected_account_id=ACCOUNT),
+            ]
+        ),
+        seal=True,
     ),
     "WatchCloneBatch": _reading(pb.WatchCloneBatchRequest, "batch_id"),
     "GetCloneBatch": _reading(pb.GetCloneBatchRequest, "batch_id"),
@@ -119,3 +129,6 @@ STORY: dict[str, Ask] = {
     "HandleStripeEvent": lambda _: _event(),
 }
 """RPC to its request; a test holds it to the contract's list."""
+
+BEFORE = {"CancelCloneBatch": "CreateCloneBatch"}
+"""RPC to the one that is asked once more before it, for something in the right state."""

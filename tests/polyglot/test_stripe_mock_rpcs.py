@@ -25,7 +25,7 @@ from cloneservice_server.stripe_gateway.gateway import SdkStripeGateway
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from tests.polyglot.rpc_story import STORY, WEBHOOK_SECRET, Story
+from tests.polyglot.rpc_story import BEFORE, STORY, WEBHOOK_SECRET, Story
 from tests.polyglot.stripe_mock import KEY, calling
 from tests.polyglot.stripe_mock_page import NOT_IN_THE_DOCUMENT, PAGE, page
 
@@ -115,6 +115,8 @@ def test_the_story_has_every_rpc_of_the_contract() -> None:
 async def test_every_rpc_comes_to_what_the_page_says(service: Service) -> None:
     story = Story()
     for rpc, request in STORY.items():
+        if earlier := BEFORE.get(rpc):
+            story.learn((await service.ask(earlier, STORY[earlier](story)))[0])
         answer, service.outcomes[rpc] = await service.ask(rpc, request(story))
         story.learn(answer)
     expected = page(service.outcomes)
