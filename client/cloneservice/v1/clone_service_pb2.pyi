@@ -38,9 +38,11 @@ class _RequestStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RequestS
     REQUEST_STATE_SUCCEEDED: _RequestState.ValueType  # 3
     """Done."""
     REQUEST_STATE_FAILED: _RequestState.ValueType  # 4
-    """Refused; see error."""
+    """Refused for good, or stopped before anything new was started: `error` says which. What was only stopped goes on when the
+    same request_id is sent again, and never otherwise.
+    """
     REQUEST_STATE_INDETERMINATE: _RequestState.ValueType  # 5
-    """Waiting for Stripe's word."""
+    """Waiting for Stripe's word, which this service finds out by itself. Never start again under another request_id."""
 
 class RequestState(_RequestState, metaclass=_RequestStateEnumTypeWrapper):
     """What became of a request."""
@@ -54,9 +56,11 @@ REQUEST_STATE_RUNNING: RequestState.ValueType  # 2
 REQUEST_STATE_SUCCEEDED: RequestState.ValueType  # 3
 """Done."""
 REQUEST_STATE_FAILED: RequestState.ValueType  # 4
-"""Refused; see error."""
+"""Refused for good, or stopped before anything new was started: `error` says which. What was only stopped goes on when the
+same request_id is sent again, and never otherwise.
+"""
 REQUEST_STATE_INDETERMINATE: RequestState.ValueType  # 5
-"""Waiting for Stripe's word."""
+"""Waiting for Stripe's word, which this service finds out by itself. Never start again under another request_id."""
 Global___RequestState: _TypeAlias = RequestState  # noqa: Y015
 
 @_typing.final
@@ -2396,7 +2400,7 @@ class LookupRequestResponse(_message.Message):
     """If one was made."""
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """The stored error, if it failed."""
+        """Why it failed or was stopped; while INDETERMINATE, what its caller was told."""
 
     def __init__(
         self,
