@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 .DEFAULT_GOAL := help
-.PHONY: help demo test check replay node-sdk mesh clients polyglot stripe-mock sdk fuzz audit generate lock clean
+.PHONY: help demo test check chaos chaos-long replay node-sdk mesh clients polyglot stripe-mock sdk fuzz audit generate lock clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,6 +35,13 @@ demo: $(VENV)/.run        ## the main job, end to end and offline, printed as a 
 
 test: $(VENV)/.dev        ## the whole suite (under 3 minutes)
 	@$(PY) -m pytest -n auto --dist loadgroup
+
+# gRPC's core writes a line of its own for every server that is killed.
+chaos: $(VENV)/.dev       ## prove exactly-once: simulation, mutants, real kills (under 4 minutes; FORM=long for hours)
+	@GRPC_VERBOSITY=NONE GRPC_ENABLE_FORK_SUPPORT=0 $(PY) -m tests.chaos $(if $(filter long,$(FORM)),--long)
+
+chaos-long: $(VENV)/.dev  ## the long form of chaos: 50,000 schedules, 1,000 real kills
+	@$(MAKE) --no-print-directory chaos FORM=long
 
 check: $(VENV)/.dev       ## generated code, lint, types, contract
 	@PATH=$(CURDIR)/$(BIN):$$PATH $(PY) protos/generate.py --check
