@@ -12,16 +12,21 @@ from typing import Any
 from cloneservice_server.domain.commands import (
     AttachClone,
     AttachOptions,
+    CancelCharge,
+    CaptureCharge,
     ChargeOptions,
     CloneAndCharge,
     ClonePaymentMethod,
     Command,
+    ConfirmCharge,
     CreateCharge,
     NewCustomer,
+    RefreshClone,
+    RefundCharge,
+    RevokeClone,
     SavePaymentMethod,
 )
-from cloneservice_server.domain.values import Money
-from cloneservice_server.ports import RequestRow
+from cloneservice_server.domain.values import CaptureMethod, CloneReuse, Money
 
 from tests.chaos.simulated_stripe import Saved
 
@@ -30,6 +35,8 @@ Step = Callable[[Saved, Answers], Command]
 
 CHARGE = ChargeOptions(Money(1999, "USD"), Money(199, "USD"))
 OTHER_CHARGE = ChargeOptions(Money(1234, "USD"), off_session=True)
+AUTHORISATION = ChargeOptions(Money(5000, "USD"), capture_method=CaptureMethod.MANUAL)
+DEFERRED = ChargeOptions(Money(2500, "USD"), defer_confirmation=True)
 SHOPPER = NewCustomer(external_reference="shopper-1", email="shopper@example.com")
 
 
@@ -73,6 +80,46 @@ def _charge_clone(_: Saved, answers: Answers) -> Command:
     return CreateCharge(answers[0].clone.clone_id, CHARGE)
 
 
+def _authorise(saved: Saved, _: Answers) -> Command:
+    return CloneAndCharge(saved.customer, saved.account, AUTHORISATION, saved.card)
+
+
+def _capture_part(_: Saved, answers: Answers) -> Command:
+    return CaptureCharge(answers[0].charge.charge_id, Money(4000, "USD"))
+
+
+def _cancel(_: Saved, answers: Answers) -> Command:
+    return CancelCharge(answers[0].charge.charge_id)
+
+
+def _refund_part(_: Saved, answers: Answers) -> Command:
+    return RefundCharge(answers[0].charge.charge_id, Money(1500, "USD"))
+
+
+def _refund_rest(_: Saved, answers: Answers) -> Command:
+    return RefundCharge(answers[0].charge.charge_id)
+
+
+def _defer(saved: Saved, _: Answers) -> Command:
+    return CloneAndCharge(saved.customer, saved.account, DEFERRED, saved.card)
+
+
+def _confirm(_: Saved, answers: Answers) -> Command:
+    return ConfirmCharge(answers[0].charge.charge_id)
+
+
+def _clone_of_its_own(saved: Saved, _: Answers) -> Command:
+    return ClonePaymentMethod(saved.customer, saved.account, saved.card, reuse=CloneReuse.NEVER, attach=AttachOptions())
+
+
+def _refresh(_: Saved, answers: Answers) -> Command:
+    return RefreshClone(answers[0].clone.clone_id)
+
+
+def _revoke(_: Saved, answers: Answers) -> Command:
+    return RevokeClone(answers[0].clone.clone_id)
+
+
 def _save_card(saved: Saved, _: Answers) -> Command:
     return SavePaymentMethod(saved.loose_card, new_customer=SHOPPER, set_default=True)
 
@@ -90,6 +137,15 @@ CASES: dict[str, tuple[Step, ...]] = {
     "CloneAndCharge declined": (_charge_declining,),
     "ClonePaymentMethod, AttachClone, CreateCharge": (_clone, _attach, _charge_clone),
     "ClonePaymentMethod attached, CreateCharge": (_clone_attached, _charge_clone),
+    "CloneAndCharge manual, CaptureCharge, RefundCharge twice": (
+        _authorise,
+        _capture_part,
+        _refund_part,
+        _refund_rest,
+    ),
+    "CloneAndCharge manual, CancelCharge": (_authorise, _cancel),
+    "CloneAndCharge deferred, ConfirmCharge": (_defer, _confirm),
+    "ClonePaymentMethod, RefreshClone, RevokeClone": (_clone_of_its_own, _refresh, _revoke),
     "SavePaymentMethod": (_save_card,),
     "SavePaymentMethod by token": (_save_token,),
 }
@@ -125,12 +181,18 @@ class Conversation:
         self.refused = False
 
 
-def money_wanted(row: RequestRow, command: Command) -> tuple[str, Money] | None:
-    """The account and the amount that a succeeded request has charged, or None if it charges nothing."""
-    match command:
-        case CloneAndCharge():
-            return command.connected_account_id, command.charge.amount
-        case CreateCharge():
-            return "", command.charge.amount
-    assert row.method in ("SavePaymentMethod", "ClonePaymentMethod", "AttachClone"), f"say what {row.method} charges"
+def money_wanted(command: Command) -> tuple[str, Money] | None:
+    """The account and the amount that a request takes or holds when it succeeds, or None if it does neither.
+
+    Verbs on a charge act on what another request has charged, and a deferred charge is another request's to confirm.
+    """
+    if isinstance(command, CloneAndCharge) and not command.charge.defer_confirmation:
+        return command.connected_account_id, command.charge.amount
+    if isinstance(command, CreateCharge) and not command.charge.defer_confirmation:
+        return "", command.charge.amount
     return None
+
+
+def may_be_charged_by_another(command: Command) -> bool:
+    """Whether money under this request's name may be another request's doing."""
+    return isinstance(command, CloneAndCharge | CreateCharge) and command.charge.defer_confirmation

@@ -19,14 +19,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cloneservice_server.domain.commands import Command
+from cloneservice_server.domain.commands import Command, RefundCharge
 from cloneservice_server.domain.ids import idempotency_key
 from cloneservice_server.domain.values import RequestState
 from cloneservice_server.ledger import inspection, rows
 from cloneservice_server.ports import EffectRow, EffectState
 from cloneservice_server.workflows import calls
 
-from tests.chaos.cases import money_wanted
+from tests.chaos.cases import may_be_charged_by_another, money_wanted
 from tests.chaos.simulated_stripe import Made
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ _PRIMARY = {
     "payment_method": ("clone",),
     "token": ("clone",),
     "source": ("clone",),
+    "refund": ("refund",),
 }
 """Objects that an effect is named after, and the effects that make them; others (cards, charges) come along."""
 _TAKES_MONEY = ("succeeded", "processing", "requires_capture")
@@ -100,7 +101,8 @@ async def acknowledged(world: World, request_id: str) -> None:
     told = world.told.setdefault(request_id, [])
     told.append(f"{row.state} {row.result}{row.error}")
     if world.failovers:  # lost answers come again under another time of day, or with another clone
-        told = [_money_of(answer) for answer in told] if world.depends_on_no_other(request_id) else []
+        strict = world.depends_on_no_other(request_id) and money_wanted(world.commands[request_id])
+        told = [_money_of(answer) for answer in told] if strict else []
     assert len(set(told)) <= 1, f"I2: two answers for one request:\n{told[0]}\n{told[-1]}"
 
 
@@ -161,6 +163,7 @@ async def audit(world: Audited) -> None:
     _audit_effects(world, effects)
     for account in world.accounts:
         _audit_one_of_each(world, account)
+    await _audit_refunds(world)
     async for problem in inspection.problems(world.ledger):
         raise AssertionError(f"I5: the ledger itself: {problem}")
 
@@ -180,7 +183,8 @@ async def _audit_request(
     assert row is not None, "I7: forgotten"
     assert row.state.final, f"I7: {row.state}"
     assert len(taken) <= 1, f"I1: charged {len(taken)} times"
-    wanted = money_wanted(row, world.commands[request_id])
+    command = world.commands[request_id]
+    wanted = money_wanted(command)
     if row.state is RequestState.SUCCEEDED and wanted is not None:
         assert len(taken) == 1, "I3: succeeded without a charge"
         account, amount = wanted
@@ -189,9 +193,32 @@ async def _audit_request(
         charge = json.loads(row.result)["charge"]
         assert charge["stripe_payment_intent_id"] == taken[0]["payment_intent"], "I3: another charge is answered"
         return
+    if may_be_charged_by_another(command):
+        return
     assert not taken, f"I4: {row.state}, and money was taken"
     for intent in intents:
         assert intent["status"] not in _TAKES_MONEY, f"I4: {row.state}, and its intent is {intent['status']}"
+
+
+async def _audit_refunds(world: Audited) -> None:
+    """A refund moves money, too: one for each request that succeeded, of its amount, and none for any other."""
+    refunds = defaultdict(list)
+    for account in world.accounts:
+        for refund in world.truth.all_of("refund", account):
+            refunds[refund["metadata"].get(calls.EFFECT, "").removeprefix("refund:")].append(refund)
+    for request_id, made in refunds.items():
+        if world.failovers:
+            continue  # the charge that it names may be lost
+        row = await world.ledger.get_request(request_id)
+        assert row is not None, f"I5: a refund of a request that is not there: {made}"
+        assert row.state is RequestState.SUCCEEDED, f"I4: {row.state}, and money was given back"
+        assert len(made) == 1, f"I1: refunded {len(made)} times"
+        told = json.loads(row.result)["refund"]
+        assert told["stripe_refund_id"] == made[0]["id"], "I3: another refund is answered"
+    for request_id, command in world.commands.items():
+        row = await world.ledger.get_request(request_id)
+        if isinstance(command, RefundCharge) and row is not None and row.state is RequestState.SUCCEEDED:
+            assert request_id in refunds or world.failovers, "I3: succeeded without a refund"
 
 
 def _audit_objects(world: Audited, effects: list[EffectRow]) -> None:

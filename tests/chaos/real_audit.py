@@ -25,6 +25,7 @@ _LISTS = {
     "customer": "/v1/customers",
     "payment_intent": "/v1/payment_intents",
     "charge": "/v1/charges",
+    "refund": "/v1/refunds",
 }
 
 

@@ -79,6 +79,8 @@ class Replica:
     async def cross(self, step: str) -> None:
         """One boundary: a dead process never gets past it, a frozen one when it is thawed."""
         world = self.world
+        if world.over:
+            return
         self.crossed += 1
         world.trace.append(f"{self.number} {step}")
         for _ in range(world.rng.randint(0, world.rates.yields)):
@@ -169,7 +171,9 @@ class World:
         self.rng = random.Random(seed)
         random.seed(seed)  # the engine's jitter
         self.rates = rates or Rates()
-        self.started = 0
+        self.processes: list[Replica] = []
+        """All that were ever started: what hangs in dead ones is kept until the end."""
+        self.over = False
         self.trace: list[str] = []
         self.zombies: list[Replica] = []
         self.froze = False
@@ -216,7 +220,8 @@ class World:
         return connection
 
     async def pass_time(self, seconds: float) -> None:
-        """Time passes; requests that wandered in the network arrive."""
+        """Time passes; requests that wandered in the network arrive. Work that is in flight is paused for as long."""
+        self.froze |= seconds >= DAY_JUMP_S and any(process.engine._works for process in self.processes)
         self.clock.advance(seconds)
         await self.stripe.arrivals()
         if seconds > 600:
@@ -226,8 +231,8 @@ class World:
 
     def replica(self, die_at: int = 0) -> Replica:
         """A process is started."""
-        self.started += 1
-        return Replica(self, self.started, die_at)
+        self.processes.append(Replica(self, len(self.processes) + 1, die_at))
+        return self.processes[-1]
 
     def conversation(self, name: str) -> Conversation:
         """A caller begins."""
@@ -331,8 +336,11 @@ class World:
             await story(self)
             await self.quiesce()
         finally:
-            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            self.over = True
+            rest = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in rest:
                 task.cancel()
+            await asyncio.gather(*rest, return_exceptions=True)
             await self.ledger.aclose()
 
     def digest(self) -> str:
