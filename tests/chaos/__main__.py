@@ -106,6 +106,7 @@ def main() -> int:
     parser.add_argument("--only", choices=("simulation", "mutants", "real"), help="one of the three parts")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args()
+    quiet()
     form = LONG if given.long else SHORT
     tally = Tally()
     if given.only in (None, "simulation"):

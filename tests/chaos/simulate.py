@@ -17,9 +17,13 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
 from tests.chaos.cases import CASES
-from tests.chaos.simulation import run_kills, run_seed
+from tests.chaos.simulation import run_kills, run_pauses, run_seed
 
 _CHUNK = 50
+PAUSED = ("CloneAndCharge", "CloneAndCharge by token", "CloneAndCharge manual, CancelCharge")
+"""The cases of which every pair of pauses is played, each a day long."""
+PAUSES_MORE = 10
+"""Boundaries that the second process of a pair may have beyond those of an undisturbed one: it looks before it acts."""
 _TWICE_EVERY = 25
 """One seed in so many is run twice: the same seed must give the same run."""
 _COMPARED = 20
@@ -94,13 +98,37 @@ def _kills(plan: tuple[str, int, int]) -> Tally:
     return kills(*plan)
 
 
+def pauses(name: str, first: int, boundaries: int) -> Tally:
+    """A pause of a day at boundary `first`, then one at each boundary of the process that takes over."""
+    tally = Tally()
+    for second in range(boundaries + PAUSES_MORE):
+        again = f"python -m tests.chaos.simulate --case '{name}' --pauses {first} {second}"
+        tally.check(again, lambda second=second: run_pauses(name, first, second))  # type: ignore[misc]
+    return tally
+
+
+def every_pause(pool: ProcessPoolExecutor) -> Iterator[Tally]:
+    """Every pair of pauses."""
+    plans = [
+        (name, first, boundaries)
+        for name in PAUSED
+        for boundaries in run_kills(name, 0)
+        for first in range(1, boundaries + 1)
+    ]
+    return pool.map(_pauses, plans)
+
+
+def _pauses(plan: tuple[str, int, int]) -> Tally:
+    return pauses(*plan)
+
+
 def every_seed(pool: ProcessPoolExecutor, first: int, count: int) -> Iterator[Tally]:
     """Random schedules, in chunks."""
     starts = range(first, first + count, _CHUNK)
     return pool.map(seeds, starts, [min(_CHUNK, first + count - start) for start in starts])
 
 
-def same_in_another_interpreter() -> Tally:
+def another_interpreter() -> Iterator[Tally]:
     """I8 across processes: what a seed prints on one machine is what it does on another."""
     tally = Tally()
     code = f"import tests.chaos.simulate as s; s.quiet(); print([s.run_seed(n) for n in range({_COMPARED})])"
@@ -112,7 +140,7 @@ def same_in_another_interpreter() -> Tally:
         assert told.stdout.strip() == own, f"I8: another interpreter gave another run {told.stderr[-500:]}"
 
     tally.check("python -m tests.chaos.simulate --seeds 20", compare)
-    return tally
+    yield tally
 
 
 def total(title: str, tallies: Iterable[Tally]) -> Tally:
@@ -131,8 +159,9 @@ def simulate(first: int, count: int, workers: int) -> Tally:
     tally = Tally()
     with ProcessPoolExecutor(workers, initializer=quiet) as pool:
         tally.add(total("simulation, every single and paired kill", every_kill(pool)))
+        tally.add(total("simulation, pauses of a day, in pairs", every_pause(pool)))
         tally.add(total(f"simulation, {count} random schedules", every_seed(pool, first, count)))
-        tally.add(total("simulation, the same in another interpreter", [same_in_another_interpreter()]))
+        tally.add(total("simulation, the same in another interpreter", another_interpreter()))
     return tally
 
 
@@ -145,10 +174,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="one schedule again")
     parser.add_argument("--case", choices=tuple(CASES), help="one plan of deaths again, with --deaths")
     parser.add_argument("--deaths", type=int, nargs="+", default=(), help="boundaries, one for each process")
+    parser.add_argument("--pauses", type=int, nargs=2, help="one plan of pauses again, with --case")
     given = parser.parse_args()
     quiet()
     if given.seed is not None:
         print(run_seed(given.seed))
+        return 0
+    if given.case and given.pauses:
+        run_pauses(given.case, *given.pauses)
         return 0
     if given.case:
         print(run_kills(given.case, *given.deaths))

@@ -57,15 +57,21 @@ class Rates:
     """Per call: the same request_id comes with other parameters, too."""
     leave: float = 0.0
     """Per call: the caller does not wait for the answer."""
+    cases: tuple[str, ...] = tuple(CASES)
+    """What callers ask for."""
     yields: int = 0
     """Up to so many turns are lost at each boundary, so that replicas overtake each other."""
 
 
 class Replica:
-    """One process: an engine whose every boundary may be its last. `die_at` counts boundaries from 1; 0 is never."""
+    """One process: an engine whose every boundary may be its last.
 
-    def __init__(self, world: World, number: int, die_at: int = 0) -> None:
-        self.world, self.number, self.die_at, self.crossed = world, number, die_at, 0
+    `die_at` and `freeze_at` count boundaries from 1; 0 is never.
+    """
+
+    def __init__(self, world: World, number: int, *, die_at: int = 0, freeze_at: int = 0) -> None:
+        self.world, self.number, self.crossed = world, number, 0
+        self.die_at, self.freeze_at = die_at, freeze_at
         self.dead = self.frozen = False
         self.gone, self.thawed = asyncio.Event(), asyncio.Event()
         self.engine = Engine(
@@ -88,7 +94,7 @@ class Replica:
         if self.crossed == self.die_at or world.rng.random() < world.rates.kill:
             self.dead = True
             self.gone.set()
-        elif world.rng.random() < world.rates.freeze:
+        elif self.crossed == self.freeze_at or world.rng.random() < world.rates.freeze:
             self.frozen = world.froze = True
             self.gone.set()
         if self.frozen:
@@ -229,9 +235,9 @@ class World:
 
     # --------------------------------------------------------------------------------------------- the callers
 
-    def replica(self, die_at: int = 0) -> Replica:
+    def replica(self, *, die_at: int = 0, freeze_at: int = 0) -> Replica:
         """A process is started."""
-        self.processes.append(Replica(self, len(self.processes) + 1, die_at))
+        self.processes.append(Replica(self, len(self.processes) + 1, die_at=die_at, freeze_at=freeze_at))
         return self.processes[-1]
 
     def conversation(self, name: str) -> Conversation:
@@ -368,7 +374,7 @@ def _word(answer: Answer) -> str:
 async def random_story(world: World) -> None:
     """Two replicas, some callers, duplicates, deadlines, restarts, and jumps past the life of a key."""
     rng = world.rng
-    callers = [world.conversation(rng.choice(tuple(CASES))) for _ in range(rng.randint(1, 3))]
+    callers = [world.conversation(rng.choice(world.rates.cases)) for _ in range(rng.randint(1, 3))]
     # After a lossy fail-over only the keys protect, so they must live; see docs/guarantees.md.
     jumps = (1, 31, 31, 600) if world.rates.failover else (1, 31, 31, 600, DAY_JUMP_S)
     replicas = [world.replica(), world.replica()]
@@ -398,10 +404,28 @@ def kill_story(name: str, deaths: tuple[int, ...], counts: list[int]) -> Story:
     async def story(world: World) -> None:
         caller = world.conversation(name)
         for die_at in deaths:
-            replica = world.replica(die_at)
+            replica = world.replica(die_at=die_at)
             await world.talk(replica, caller)
             counts.append(replica.crossed)
             await world.pass_time(31)
+
+    return story
+
+
+def pause_story(name: str, first: int, second: int) -> Story:
+    """One process is paused for a day at a boundary, another goes on until it is paused, too; then both wake."""
+
+    async def story(world: World) -> None:
+        caller = world.conversation(name)
+        one = world.replica(freeze_at=first)
+        await world.talk(one, caller)
+        await world.pass_time(DAY_JUMP_S)
+        two = world.replica(freeze_at=second)
+        await world.talk(two, caller)
+        for process in (one, two):
+            process.thaw()
+            await process.settle()
+        await world.pass_time(31)
 
     return story
 
@@ -421,9 +445,9 @@ def rates_of(seed: int) -> Rates:
     )
 
 
-def run_seed(seed: int) -> str:
+def run_seed(seed: int, rates: Rates | None = None) -> str:
     """One random schedule; its digest. Raises AssertionError, which begins with the invariant's name."""
-    world = World(seed, rates_of(seed))
+    world = World(seed, rates or rates_of(seed))
     asyncio.run(world.run(random_story))
     return world.digest()
 
@@ -433,3 +457,8 @@ def run_kills(name: str, *deaths: int) -> list[int]:
     counts: list[int] = []
     asyncio.run(World(0).run(kill_story(name, deaths, counts)))
     return counts
+
+
+def run_pauses(name: str, first: int, second: int) -> None:
+    """One plan of pauses."""
+    asyncio.run(World(0).run(pause_story(name, first, second)))
