@@ -2,8 +2,8 @@
 
 `CAUGHT` must be. `HARMLESS` must not be: each has a second defence behind it, which its text names; were one caught
 some day, that defence would be gone. Two rules are behind so much else that taking them out showed once in 2,000
-schedules, too seldom to run here each time: the first writer settles an effect (R4; the key gives every writer the same
-answer, unless Stripe has forgotten it), and a caller that leaves does not tear the work (R8; the sweep goes on with it).
+schedules, too seldom to run here each time: the first writer settles an effect (R4; the key gives every writer the
+same answer, unless Stripe has forgotten it), and a caller that leaves does not tear the work (R8; the sweep goes on).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SEEDS_MAX = 1500
 SEEDS_HARMLESS = 300
 HARD_DAYS = (
     Rates(stripe_fault=0.3, kill=0.02, freeze=0.05, yields=3),
-    Rates(stripe_fault=0.4, kill=0.05, ledger_fault=0.1, leave=0.2, yields=2),
+    Rates(stripe_fault=0.4, kill=0.05, ledger_fault=0.1, leave=0.2, impostor=0.3, yields=2),
 )
 """Two seeds in three are run on one of these, on which every defence is needed."""
 

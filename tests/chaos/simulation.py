@@ -235,7 +235,7 @@ class World:
 
     # --------------------------------------------------------------------------------------------- the callers
 
-    def replica(self, *, die_at: int = 0, freeze_at: int = 0) -> Replica:
+    def replica(self, die_at: int = 0, *, freeze_at: int = 0) -> Replica:
         """A process is started."""
         self.processes.append(Replica(self, len(self.processes) + 1, die_at=die_at, freeze_at=freeze_at))
         return self.processes[-1]
@@ -272,10 +272,9 @@ class World:
             self.commands[request_id] = conversation.command(self.stripe.saved)
         command = self.commands[request_id]
         words = self.words.setdefault(request_id, set())
-        work = replica.engine.submit(request_id, "hash", command, deadline_s=deadline_s)
-        call = asyncio.create_task(work)
         if self.rng.random() < self.rates.impostor:
             await self._pose(replica, request_id, command)
+        call = asyncio.create_task(replica.engine.submit(request_id, "hash", command, deadline_s=deadline_s))
         if self.rng.random() < self.rates.leave:
             for _ in range(self.rng.randint(1, 60)):
                 await asyncio.sleep(0)
