@@ -122,16 +122,16 @@ class Pacer:
         """Wait until a batch item's call may be sent: in the order of arrival at each endpoint."""
         began_s = self._clock.monotonic_s()
         async with self._lines.setdefault(endpoint, asyncio.Lock()):
-            if self.limits.per_endpoint:
-                self._endpoint(endpoint).note(await self._open(self._endpoint(endpoint)))
+            opens_s = await self._open(self._endpoint(endpoint)) if self.limits.per_endpoint else None
             if self.limits.per_second:
                 async with self._all_line:
-                    self._all.note(await self._open(self._all))
+                    self._note(self._all, await self._open(self._all))
+            if opens_s is not None:  # not before: the wait for the other limit is past now
+                self._note(self._endpoint(endpoint), opens_s)
         self._observer.paced(endpoint, self._clock.monotonic_s() - began_s)
 
     async def _open(self, log: _Log) -> float:
-        """Wait for room; the moment to note."""
-        due_s = float("-inf")
+        """Wait for room; since when there was some."""
         while True:
             now_s = self._clock.monotonic_s()
             if now_s >= self._allotment.until_s or not self._allotment.of(log.limit):
@@ -139,9 +139,12 @@ class Pacer:
                 continue
             opens_s = log.opens_s(now_s, self._allotment)
             if opens_s <= now_s:
-                return max(opens_s, now_s - _SLACK_S) if due_s > float("-inf") else now_s
-            due_s = opens_s
+                return opens_s
             await self._clock.sleep(opens_s - now_s)
+
+    def _note(self, log: _Log, opened_s: float) -> None:
+        """A send now, into room that there was since `opened_s`: a little late is on time."""
+        log.note(max(opened_s, self._clock.monotonic_s() - _SLACK_S))
 
     def refused(self, endpoint: str, refusal: Refused) -> None:
         """Stripe found it too fast: a limit, or an object that another call holds."""
