@@ -7,9 +7,11 @@ import dataclasses
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cloneservice_server.clock import SystemClock
 from cloneservice_server.domain.batches import (
     BatchOperation,
     BatchPlan,
@@ -22,7 +24,8 @@ from cloneservice_server.domain.commands import Command
 from cloneservice_server.ledger import open_ledger
 from cloneservice_server.ledger.store import SqlLedger
 from cloneservice_server.ports import AnswerLost, NotSent, Refused, StripeCall
-from cloneservice_server.ports_batches import RateLimits
+from cloneservice_server.ports_batches import RateLimits, Share
+from cloneservice_server.workflows.batch_layout import lay_out
 from cloneservice_server.workflows.batch_runner import BatchRunner, RunnerSettings
 from cloneservice_server.workflows.batches import Asked, Batches
 from cloneservice_server.workflows.engine import Engine, EngineSettings
@@ -425,3 +428,28 @@ def slow(stripe: WorkingStripe, clock: EventClock) -> None:
         return await send(call, **named)
 
     stripe.send = slowly  # type: ignore[method-assign]
+
+
+async def test_a_server_alone_on_its_file_need_not_wait_for_the_leases_of_the_one_before(tmp_path: Path) -> None:
+    clock, url = SystemClock(), f"sqlite:///{tmp_path}/ledger.db"
+    before = open_ledger(url, clock)
+    await before.open()
+    plan, ask = PLAN, asked()
+    batch = (await Batches(before, clock, RateLimits()).create(ask, plan, [pairs(2)])).batch
+    assert await lay_out(before, batch, lambda _customer: _no_methods())
+    await before.renew_share("key", Share("before", True, 0.0, 0), 3600.0)
+    assert await before.claim_partition(batch.batch_id, "before", 3600.0)
+    await before.aclose()
+
+    after = open_ledger(url, clock)
+    await after.open()
+    claimed = [await after.claim_partition(batch.batch_id, "after", 3600.0) for _ in range(2)]
+    shares = await after.renew_share("key", Share("after", True, 0.0, 0), 3600.0)
+    await after.aclose()
+
+    assert None not in claimed
+    assert [share.owner for share in shares] == ["after"]
+
+
+async def _no_methods() -> list[str]:
+    return []

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cloneservice_server.ledger import statements
+from cloneservice_server.ledger import batches, statements
 from cloneservice_server.ledger.filelock import FileInUse, FileLock
 from cloneservice_server.ledger.migrations import SchemaTooNew
 from cloneservice_server.ledger.part import Part
@@ -67,7 +67,7 @@ class SqliteLedger(SqlLedger):
         self._open = True
         try:
             # We hold the file's lock, so whoever held these leases is gone: nothing need wait for them to run out.
-            await self.write([statements.release_all()])
+            await self.write([statements.release_all(), *batches.release_all()])
         except LedgerUnavailable:
             await self.aclose()
             raise
