@@ -23,8 +23,9 @@ from cloneservice_server.domain.batches import (
 from cloneservice_server.domain.commands import Command
 from cloneservice_server.ledger import open_ledger
 from cloneservice_server.ledger.store import SqlLedger
-from cloneservice_server.ports import AnswerLost, NotSent, Refused, StripeCall
+from cloneservice_server.ports import AnswerLost, NotSent, Refused, StripeCall, StripeGateway
 from cloneservice_server.ports_batches import RateLimits, Share
+from cloneservice_server.stripe_gateway.pacing import PacedGateway, Pacer
 from cloneservice_server.workflows.batch_layout import lay_out
 from cloneservice_server.workflows.batch_runner import BatchRunner, RunnerSettings
 from cloneservice_server.workflows.batches import Asked, Batches
@@ -61,7 +62,7 @@ class Replica:
     """An engine and a runner on a ledger that others may share."""
 
     def __init__(
-        self, ledger: SqlLedger, stripe: WorkingStripe, clock: EventClock, name: str = "one", **settings: Any
+        self, ledger: SqlLedger, stripe: StripeGateway, clock: EventClock, name: str = "one", **settings: Any
     ) -> None:
         retries = EngineSettings(lease_s=10, retry=RETRY)
         self.engine = Engine(ledger=ledger, gateway=stripe, clock=clock, owner=name, settings=retries)
@@ -290,6 +291,33 @@ async def test_a_server_that_stops_leaves_the_rest_to_the_next(
         while len(stripe.sent) < 20:
             await clock.sleep(0.1)
         await first.stop()
+        second = Replica(ledger, stripe, clock, "second")
+        await second.start()
+        batches = await ended(ledger, clock, batch_id)
+        await second.stop()
+        return batches
+
+    [batch] = await clock.run(story())
+
+    assert (batch.state, batch.succeeded_count) == (BatchState.SUCCEEDED, 40)
+    assert set(clones_made(stripe).values()) == {1}
+
+
+async def test_a_server_stops_in_time_though_its_items_wait_for_their_turn(
+    ledger: SqlLedger, stripe: WorkingStripe, clock: EventClock
+) -> None:
+    pacer = Pacer(RateLimits(1, 1), clock)  # nobody allots anything to it, as when the ledger is away
+    batch_id = await create(ledger, clock, pairs(40))
+
+    async def story() -> Any:
+        first = Replica(ledger, PacedGateway(stripe, pacer), clock, "first")
+        await first.start()
+        while not first.runner.busy:
+            await clock.sleep(0.5)
+        await clock.sleep(5.0)
+        await first.runner.drain(0.0)
+        await first.engine.drain(0.0)
+        assert not first.runner.busy
         second = Replica(ledger, stripe, clock, "second")
         await second.start()
         batches = await ended(ledger, clock, batch_id)

@@ -32,6 +32,9 @@ from cloneservice_server.workflows.turns import Turns
 
 log = logging.getLogger("cloneservice.batches")
 
+_GIVE_BACK_S = 5.0
+"""For the ledger to take the partitions back; after that their leases run out."""
+
 
 class Answer(Protocol):
     """What the engine answers: exactly one of result and error is set."""
@@ -158,7 +161,12 @@ class BatchRunner:
         await asyncio.gather(*tasks, return_exceptions=True)
         serving = [held.task for held in self._held.values() if held.task is not None]
         if serving:
-            _, late = await asyncio.wait(serving, timeout=grace_s)
+            await asyncio.wait(serving, timeout=grace_s)
+            # Items that wait for their turn at Stripe would wait on: the engine keeps what it has of them.
+            for held in list(self._held.values()):
+                for item in held.in_flight.values():
+                    item.cancel()
+            _, late = await asyncio.wait(serving, timeout=_GIVE_BACK_S)
             for straggler in late:
                 straggler.cancel()
             await asyncio.gather(*late, return_exceptions=True)
@@ -271,8 +279,9 @@ class BatchRunner:
 
     async def _leave(self, held: _Held, *, finished: bool) -> None:
         try:
-            if held.in_flight:
+            while held.in_flight:
                 await asyncio.wait(list(held.in_flight.values()))
+                await asyncio.sleep(0)  # for the items to take themselves off
             claim = replace(held.claim, cursor=held.cursor)
             if held.lost:
                 return
