@@ -50,6 +50,12 @@ PLAUSIBLE = {
     "clone_id": "cln_1",
     "charge_id": "chg_1",
     "batch_id": "bat_1",
+    "basket_id": "bsk_1",
+    "platform_customer_ids": "cus_p",
+    "connected_account_ids": "acct_1",
+    "signature": "t=1,v1=00",
+    "seconds": 1_700_000_000,
+    "nanos": 0,
     "currency_code": "usd",
     "minor_units": 1099,
     "return_url": "https://shop.test",
@@ -86,7 +92,8 @@ def attack(seed: int, token: str = "") -> Attack:
 
 def _fill(message: Message, rng: random.Random, depth: int, *, polite: bool) -> None:
     for field in message.DESCRIPTOR.fields:
-        if rng.random() < (0.35 if depth else 0.15):
+        needed = polite and (field.name in PLAUSIBLE or field.name in ("request_id", "charge", "amount"))
+        if rng.random() < (0.03 if needed else 0.35 if depth or polite else 0.15):
             continue
         for _ in range(rng.choice([1, 1, 2, 40]) if field.is_repeated else 1):
             _set(message, field, rng, depth, polite=polite)
@@ -94,7 +101,8 @@ def _fill(message: Message, rng: random.Random, depth: int, *, polite: bool) -> 
 
 def _set(message: Message, field: Any, rng: random.Random, depth: int, *, polite: bool) -> None:
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
-        getattr(message, field.name)[rng.choice(WORDS)] = rng.choice(WORDS)
+        words = ["k", "plain"] if polite and rng.random() < 0.9 else WORDS
+        getattr(message, field.name)[rng.choice(words)] = rng.choice(words)
     elif field.message_type is not None:
         child = getattr(message, field.name)
         child = child.add() if field.is_repeated else child
@@ -112,16 +120,16 @@ def _value(field: Any, rng: random.Random, *, polite: bool) -> Any:
     kinds = FieldDescriptor
     if polite and field.name in PLAUSIBLE and rng.random() < 0.97:
         return PLAUSIBLE[field.name]
-    if field.name == "request_id" and rng.random() < 0.8:
+    if field.name == "request_id" and rng.random() < (0.97 if polite else 0.7):
         return f"{rng.getrandbits(32):08x}-d9cb-469f-a165-{rng.randrange(50):012x}"
     if field.cpp_type == kinds.CPPTYPE_STRING:
-        text = rng.choice(WORDS)
+        text = "plain" if polite and rng.random() < 0.9 else rng.choice(WORDS)
         return text.encode() if field.type == kinds.TYPE_BYTES else text
     if field.cpp_type == kinds.CPPTYPE_BOOL:
         return rng.random() < 0.5
     if field.cpp_type == kinds.CPPTYPE_ENUM:
         return rng.choice([0, 1, 2, 3, *(() if polite else (99, -1))])
-    number = rng.choice(NUMBERS)
+    number = 7 if polite and rng.random() < 0.9 else rng.choice(NUMBERS)
     return number if field.cpp_type == kinds.CPPTYPE_INT64 else max(-(2**31), min(number, 2**31 - 1))
 
 

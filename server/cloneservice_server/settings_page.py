@@ -27,6 +27,7 @@ _TAIL = """
 | variable alone | what it is |
 |---|---|
 | `STRIPE_API_KEY` | The platform's secret key. |
+| `STRIPE_WEBHOOK_SECRETS` | Secrets of webhook endpoints (`whsec_...`), separated by commas. |
 | `CLONESERVICE_PAGE_TOKEN_KEY` | Signs page tokens; derived from the Stripe key when empty. |
 """
 

@@ -286,3 +286,14 @@ def test_reasons_are_stripes_own() -> None:
 def test_a_page_size_is_not_negative() -> None:
     assert list(violations(pb.ListChargesRequest(page_size=-1))) == ["page_size"]
     assert violations(pb.ListChargesRequest(page_size=2**31 - 1)) == {}
+
+
+@pytest.mark.parametrize(("seconds", "nanos"), [(2**62, 0), (-(2**62), 0), (253_402_300_800, 0), (0, -1), (0, 10**9)])
+def test_a_time_that_is_none_is_refused(seconds: int, nanos: int) -> None:
+    request = pb.ListClonesRequest()
+    request.create_time_from.seconds, request.create_time_from.nanos = seconds, nanos
+
+    with pytest.raises(InvalidRequest) as caught:
+        validate.check(request)
+
+    assert [violation.field for violation in caught.value.violations] == ["create_time_from"]

@@ -341,7 +341,17 @@ def _selection(prefix: str, request: Any) -> Violations:
         yield FieldViolation(f"{prefix}pairs.pairs", "is required")
 
 
+_YEAR_1_S, _YEAR_10000_S = -62_135_596_800, 253_402_300_800
+"""The bounds of google.protobuf.Timestamp; a time beyond them is no time, and too large for the ledger."""
+
+
+def _timestamp(prefix: str, time: Any) -> Violations:
+    if not _YEAR_1_S <= time.seconds < _YEAR_10000_S or not 0 <= time.nanos < 1_000_000_000:
+        yield FieldViolation(prefix.removesuffix("."), "must be a time between the years 1 and 9999")
+
+
 ACROSS_FIELDS: dict[str, Callable[[str, Any], Violations]] = {
+    "Timestamp": _timestamp,
     "ChargeOptions": _charge_options,
     "BasketLegOptions": _charge_options,
     "ChargeBasketRequest": _basket,
