@@ -78,7 +78,7 @@ class CrashingGateway:
 
     async def send(self, call: Any, **named: Any) -> Any:
         """One call."""
-        if call.method != "POST":
+        if call.method == "GET":
             return await self._gateway.send(call, **named)
         return await self._boundaries.around(f"send {call.path}", lambda: self._gateway.send(call, **named))
 
