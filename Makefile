@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 .DEFAULT_GOAL := help
-.PHONY: help demo test check chaos chaos-long replay node-sdk mesh clients polyglot stripe-mock sdk fuzz audit generate lock clean
+.PHONY: help demo story test check chaos chaos-long replay node-sdk mesh clients polyglot stripe-mock sdk fuzz audit generate lock clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,6 +32,9 @@ $(VENV)/.dev: $(VENV)/.python requirements-dev.lock pyproject.toml
 
 demo: $(VENV)/.run        ## the main job, end to end and offline, printed as a table
 	@$(PY) docs/examples/demo.py
+
+story: $(VENV)/.run       ## a day in the life of a shopper and three sellers: 3DS, a renewed card, a dispute, erasure
+	@$(PY) docs/examples/story.py
 
 test: $(VENV)/.dev        ## the whole suite (under 3 minutes)
 	@$(PY) -m pytest -n auto --dist loadgroup

@@ -299,6 +299,8 @@ def _announce(app: App, settings: Settings, shown: dict[str, Any], *, as_json: b
     facts = {"host": app.address.host, "port": app.port, "stripe": settings.stripe_url, "mode": mode}
     if app.admin is not None:
         facts["admin_port"] = app.admin.port
+    if app.webhooks is not None:
+        facts["webhook_port"] = app.webhooks.port
     if as_json:
         print(json.dumps({"target": str(app.address), **facts, **shown}), flush=True)
     else:

@@ -20,6 +20,7 @@ from cloneservice_server.domain.commands import (
     Command,
     ConfirmCharge,
     CreateCharge,
+    CreateSetup,
     NewCustomer,
     RefreshClone,
     RefundCharge,
@@ -128,6 +129,10 @@ def _save_token(saved: Saved, _: Answers) -> Command:
     return SavePaymentMethod(saved.loose_token, saved.legacy)
 
 
+def _set_up(_: Saved, __: Answers) -> Command:
+    return CreateSetup(new_customer=SHOPPER)
+
+
 CASES: dict[str, tuple[Step, ...]] = {
     "CloneAndCharge": (_charge,),
     "CloneAndCharge of the default": (_charge_default,),
@@ -148,6 +153,7 @@ CASES: dict[str, tuple[Step, ...]] = {
     "ClonePaymentMethod, RefreshClone, RevokeClone": (_clone_of_its_own, _refresh, _revoke),
     "SavePaymentMethod": (_save_card,),
     "SavePaymentMethod by token": (_save_token,),
+    "CreateSetup": (_set_up,),
 }
 
 
