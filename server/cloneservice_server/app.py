@@ -120,6 +120,7 @@ def build_app(
         queries,
         Batches(ledger, clock, settings.rate_limits),
         runner,
+        pacer,
         shares,
         open_access(settings, ledger),
         readiness,
@@ -141,6 +142,7 @@ class App:
     queries: Queries
     batches: Batches
     runner: BatchRunner
+    pacer: Pacer
     shares: Shares
     access: Access
     readiness: Readiness
@@ -215,6 +217,7 @@ class App:
         self.batches.close()
         await self.gate.close(grace_s * _GRACE_OF_CALLS)
         await server.stop(min(grace_s, _GRACE_OF_CONNECTIONS_S))
+        self.pacer.close()
         await self.runner.drain(max(0.0, ends_s - self.clock.monotonic_s()) / 2)
         await self.engine.drain(max(0.0, ends_s - self.clock.monotonic_s()))
         await self._close()

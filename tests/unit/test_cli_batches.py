@@ -35,7 +35,7 @@ DONE = batch(
     types.CloneBatch.STATE_PARTIALLY_FAILED,
     succeeded_count=3,
     failed_count=1,
-    failures=[types.CloneBatch.Failures(reason="NOT_CLONEABLE", count=1, example_indexes=[2])],
+    failures=[types.CloneBatch.Failures(reason="NOT_CLONEABLE", count=5, example_indexes=[2])],
     items_per_second=24.2,
     items_per_second_limit=24.25,
 )
@@ -128,7 +128,7 @@ def test_a_watched_batch_ends_with_its_report(
     shown = capsys.readouterr()
     assert status == 8
     assert service.requests("WatchCloneBatch")[0].after_sequence == 7
-    assert "NOT_CLONEABLE 1 (items 2, ...)" in shown.out
+    assert "NOT_CLONEABLE 5 (items 2, ...)" in shown.out
     assert "4 of 4" in shown.err
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 from cloneservice_server.domain.errors import DomainError, StripeRateLimited
 from cloneservice_server.ledger import open_ledger
-from cloneservice_server.ports import Refused, StripeAnswer, StripeCall
+from cloneservice_server.ports import NotSent, Refused, StripeAnswer, StripeCall
 from cloneservice_server.ports_batches import BACKGROUND, Allotment, RateLimits
 from cloneservice_server.stripe_gateway.pacing import PacedGateway, Pacer, endpoint_of
 from cloneservice_server.workflows.shares import BEAT_S, Shares
@@ -159,6 +159,23 @@ async def test_nothing_is_sent_once_the_allotment_is_over() -> None:
     assert stripe.between(0.0, 2.0) > 0
     assert stripe.between(2.0, 10.0) == 0
     assert stripe.between(10.0, 12.0) > 0
+
+
+async def test_a_server_that_stops_sends_nothing_that_still_waits() -> None:
+    clock, stripe, pacer, gateway = paced(TEST)
+
+    async def story() -> None:
+        BACKGROUND.set(True)
+        waiting = [asyncio.create_task(gateway.send(CLONE, idempotency_key="key")) for _ in range(100)]
+        await clock.sleep(1.0)
+        pacer.close()
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+        assert sum(isinstance(answer, NotSent) for answer in answers) == 100 - len(stripe.arrivals)
+        assert clock.monotonic_s() < 2.0
+
+    await clock.run(asyncio.create_task(story()))
+
+    assert 20 < len(stripe.arrivals) <= 26
 
 
 async def test_replicas_that_come_and_go_share_one_limit() -> None:

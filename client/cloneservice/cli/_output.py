@@ -87,7 +87,8 @@ def _cell(value: object) -> str:
         case CloneServiceError():
             return f"{value.reason}: {value.message}"
         case BatchFailures():
-            return f"{value.reason} {value.count} (items {', '.join(map(str, value.example_indexes))}, ...)"
+            more = ", ..." if value.count > len(value.example_indexes) else ""
+            return f"{value.reason} {value.count} (items {', '.join(map(str, value.example_indexes))}{more})"
         case tuple():
             return "; ".join(map(_cell, value))
         case float():

@@ -17,7 +17,7 @@ import math
 from collections import deque
 
 from cloneservice_server.domain.errors import DomainError
-from cloneservice_server.ports import Clock, Refused, StripeAnswer, StripeCall, StripeGateway
+from cloneservice_server.ports import Clock, NotSent, Refused, StripeAnswer, StripeCall, StripeGateway
 from cloneservice_server.ports_batches import BACKGROUND, HEADROOM, Allotment, BatchObserver, RateLimits
 
 WINDOW_S = 1 / HEADROOM
@@ -102,10 +102,15 @@ class Pacer:
         self._all_line = asyncio.Lock()
         self._lines: dict[str, asyncio.Lock] = {}
         self._allotment = Allotment(until_s=float("-inf"))
+        self._closed = False
 
     def allot(self, allotment: Allotment) -> None:
         """From now on this much of the limits is ours."""
         self._allotment = allotment
+
+    def close(self) -> None:
+        """The server stops: a batch item's call that still waits for its turn is not sent any more."""
+        self._closed = True
 
     def foreground_per_s(self) -> float:
         """Calls a second made of late for callers who wait."""
@@ -119,7 +124,7 @@ class Pacer:
             self._endpoint(endpoint).note_foreground(now_s)
 
     async def admit(self, endpoint: str) -> None:
-        """Wait until a batch item's call may be sent: in the order of arrival at each endpoint."""
+        """Wait until a batch item's call may be sent: in the order of arrival at each endpoint. Raises NotSent."""
         began_s = self._clock.monotonic_s()
         async with self._lines.setdefault(endpoint, asyncio.Lock()):
             opens_s = await self._open(self._endpoint(endpoint)) if self.limits.per_endpoint else None
@@ -131,8 +136,10 @@ class Pacer:
         self._observer.paced(endpoint, self._clock.monotonic_s() - began_s)
 
     async def _open(self, log: _Log) -> float:
-        """Wait for room; since when there was some."""
+        """Wait for room; since when there was some. Raises NotSent when the server stops."""
         while True:
+            if self._closed:
+                raise NotSent("the server stops")
             now_s = self._clock.monotonic_s()
             if now_s >= self._allotment.until_s or not self._allotment.of(log.limit):
                 await self._clock.sleep(_NOT_ALLOTTED_S)
