@@ -385,9 +385,9 @@ async def run(given: argparse.Namespace) -> int:
     """Print each figure as it comes; the exit code."""
     stories: dict[str, Callable[[], Awaitable[list[Check]]]] = {
         "live": lambda: pace("live", 400 if given.short else 10_000, given.speed),
-        "test": lambda: pace("test", 150 if given.short else 10_000, given.speed),
+        "test": lambda: pace("test", 120 if given.short else 10_000, given.speed),
         "million": lambda: million(120 if given.short else 1000),
-        "replicas": lambda: replicas(400 if given.short else 10_000),
+        "replicas": lambda: replicas(300 if given.short else 10_000),
     }
     good = True
     for name in given.only:
