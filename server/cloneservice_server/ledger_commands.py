@@ -164,7 +164,7 @@ async def export(ledger: SqlLedger, output: TextIO) -> int:
     return written
 
 
-_JSON_COLUMNS = {"body", "command", "call", "result", "error"}
+_JSON_COLUMNS = {"body", "command", "call", "result", "error", "plan"}
 
 
 def _shown(name: str, value: object) -> object:
