@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -72,6 +73,26 @@ def test_one_port_two_workers_one_replaced_all_stopped(postgres_url: str) -> Non
     assert (said["workers"], before, after, code) == (2, {"SUCCEEDED"}, {"SUCCEEDED"}, 0)
     assert len(set(pids)) == 3
     assert [pid for pid in pids if is_running(pid)] == []
+
+
+def test_workers_end_when_their_supervisor_is_killed(postgres_url: str) -> None:
+    stripe = StripeHttp("http://127.0.0.1:1", "sk_test_workers")
+    with supervised(stripe, postgres_url) as (process, lines):
+        process.stdout.readline()
+        workers = [os.pidfd_open(next_pid(lines)) for _ in range(2)]
+        ends = select.poll()
+        for worker in workers:
+            ends.register(worker, select.POLLIN)
+        process.kill()
+        ended: set[int] = set()
+        while len(ended) < 2 and (ready := ends.poll(60_000)):
+            for worker, _ in ready:
+                ended.add(worker)
+                ends.unregister(worker)
+        for worker in workers:
+            os.close(worker)
+
+    assert ended == set(workers)
 
 
 def is_running(pid: int) -> bool:

@@ -17,6 +17,7 @@ from cloneservice.v1.clone_service_pb2_grpc import CloneServiceStub
 from cloneservice_server.app import App, PortTaken, build_app
 from cloneservice_server.clock import SystemClock
 from cloneservice_server.ledger import open_ledger
+from cloneservice_server.listeners import options
 from cloneservice_server.ports import LedgerUnavailable
 from cloneservice_server.settings import load
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -222,3 +223,24 @@ async def test_the_whole_server_answers_from_its_ledger() -> None:
             await stub.GetClone(pb.GetCloneRequest(clone_id="cln_1"))
 
     assert (list(listed.clones), caught.value.code()) == ([], grpc.StatusCode.NOT_FOUND)
+
+
+def test_connections_have_bounds() -> None:
+    bounds = dict(options(load({"max_connection_age_s": "60"}, {"STRIPE_API_KEY": "sk_test_1"})))
+
+    assert (
+        bounds.items()
+        >= {
+            "grpc.so_reuseport": 0,
+            "grpc.max_receive_message_length": 4 * 1024 * 1024,
+            "grpc.max_send_message_length": 4 * 1024 * 1024,
+            "grpc.max_metadata_size": 16 * 1024,
+            "grpc.max_concurrent_streams": 1000,
+            "grpc.keepalive_time_ms": 60_000,
+            "grpc.keepalive_timeout_ms": 20_000,
+            "grpc.http2.min_ping_interval_without_data_ms": 30_000,
+            "grpc.keepalive_permit_without_calls": 1,
+            "grpc.max_connection_age_ms": 60_000,
+            "grpc.max_connection_age_grace_ms": 60_000,
+        }.items()
+    )

@@ -170,6 +170,7 @@ def test_the_figures_of_the_registry_go_to_the_collector() -> None:
         metrics.stripe_called(StripeCall("GET", "/v1/balance"), "ok", seconds)
 
     data = translate(metrics.registry, 1, 2)
+    assert set(data.resource_metrics[0].resource.attributes) >= {"service.name", "service.instance.id"}
     found = {metric.name: metric for metric in data.resource_metrics[0].scope_metrics[0].metrics}
     (replays,) = found["cloneservice_replays"].data.data_points
     (calls,) = found["cloneservice_stripe_call_duration_seconds"].data.data_points

@@ -23,12 +23,13 @@ from opentelemetry.sdk.metrics.export import (
     ScopeMetrics,
     Sum,
 )
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.samples import Sample
+
+from cloneservice_server.observability.resource import resource
 
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
 
@@ -59,8 +60,7 @@ def translate(registry: CollectorRegistry, began_ns: int, now_ns: int) -> Metric
     """The registry's figures in OpenTelemetry's form."""
     metrics = [metric for family in registry.collect() if (metric := _metric(family, began_ns, now_ns)) is not None]
     scope = ScopeMetrics(scope=InstrumentationScope("cloneservice"), metrics=metrics, schema_url="")
-    resource = Resource.create({"service.name": "cloneservice"})
-    return MetricsData([ResourceMetrics(resource=resource, scope_metrics=[scope], schema_url="")])
+    return MetricsData([ResourceMetrics(resource=resource(), scope_metrics=[scope], schema_url="")])
 
 
 def _metric(family: Family, began_ns: int, now_ns: int) -> Metric | None:

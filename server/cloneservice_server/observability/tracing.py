@@ -15,7 +15,6 @@ from typing import Any
 import grpc.aio
 from opentelemetry import trace
 from opentelemetry.context import attach, detach
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
@@ -24,6 +23,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from cloneservice_server import log_context
 from cloneservice_server.domain.errors import DomainError
 from cloneservice_server.observability.operations import operation_of
+from cloneservice_server.observability.resource import resource
 from cloneservice_server.ports import StripeCall
 from cloneservice_server.rpc.caller import CALLER
 from cloneservice_server.rpc.interceptors.logging import logged_ids
@@ -43,9 +43,8 @@ class Tracing:
     """The spans of one server. `sample_percent` is of traces that begin here; a caller's decision is kept."""
 
     def __init__(self, processor: SpanProcessor, *, sample_percent: int) -> None:
-        resource = Resource.create({"service.name": "cloneservice"})
         # What is not to be kept never comes as far as the SDK, so that this one keeps all it is given.
-        self._provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
+        self._provider = TracerProvider(sampler=ALWAYS_ON, resource=resource(), shutdown_on_exit=False)
         self._provider.add_span_processor(processor)
         self._tracer = self._provider.get_tracer("cloneservice")
         self._propagator = TraceContextTextMapPropagator()
