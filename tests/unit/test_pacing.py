@@ -217,6 +217,33 @@ async def test_replicas_that_come_and_go_share_one_limit() -> None:
     assert stripe.between(40.0, 60.0) >= 0.95 * 25 * 20
 
 
+async def test_who_wants_nothing_any_more_gives_its_part_back_before_it_says_so() -> None:
+    clock = EventClock()
+    ledger = open_ledger("sqlite://:memory:", clock)
+    await ledger.open()
+    stripe, pacer, wanted = Stripe(clock), Pacer(TEST, clock), [True]
+    gateway = PacedGateway(stripe, pacer)
+    shares = Shares(ledger, clock, pacer, budget="key", owner="one", wanting=lambda: wanted[0])
+
+    async def story() -> None:
+        BACKGROUND.set(True)
+        await shares.beat_once()
+        await gateway.send(CLONE, idempotency_key="key")
+        wanted[0] = False
+        await shares.beat_once()
+        late = asyncio.create_task(gateway.send(CLONE, idempotency_key="key"))
+        await clock.sleep(3.0)
+        assert len(stripe.arrivals) == 1
+        wanted[0] = True
+        await shares.beat_once()
+        await late
+
+    await clock.run(asyncio.create_task(story()))
+    await ledger.aclose()
+
+    assert len(stripe.arrivals) == 2
+
+
 @pytest.mark.parametrize(
     ("call", "endpoint"),
     [

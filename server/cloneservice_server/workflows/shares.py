@@ -36,6 +36,8 @@ class Shares:
         if not (mine.wanting or mine.foreground_per_s or self._seen):
             return
         self._seen = mine.wanting or bool(mine.foreground_per_s)  # the last one says that we have gone
+        if not mine.wanting:
+            self._pace.allot(Allotment(until_s=float("-inf")))  # before the others hear of it, and take our part
         asked_s = self._clock.monotonic_s()
         shares = await self._ledger.renew_share(self._budget, mine, _LEASE_S)
         sharers = [share for share in shares if share.wanting]
