@@ -8,6 +8,8 @@ from cloneservice import (
     BatchOperation,
     BatchPair,
     BatchState,
+    CloneBatch,
+    CloneState,
     CrossProduct,
 )
 
@@ -67,3 +69,27 @@ async def test_a_batch_may_come_in_chunks_and_its_failures_can_be_tried_again(
     assert [(item.index, item.error and item.error.reason) for item in failed] == [(1, "NOT_CLONEABLE")]
     assert (last.state, last.succeeded_count, last.failed_count) == (BatchState.SUCCEEDED, 2, 0)
     assert customers_there(stripe, account) == sorted([customer, bare])
+
+
+async def test_clones_are_refreshed_where_stale_and_revoked_for_good(
+    client: AsyncCloneClient, stripe: StripeHttp
+) -> None:
+    (renewed, card), (current, _) = stripe.saved_card(), stripe.saved_card()
+    account = stripe.connected_account()
+    everybody = CrossProduct((renewed, current), (account,))
+
+    async def done(operation: BatchOperation) -> CloneBatch:
+        batch_id = (await client.create_batch(operation, everybody)).batch.batch_id
+        final = [event async for event in client.watch_batch(batch_id)][-1].batch
+        assert final is not None
+        return final
+
+    cloned = await done(BatchOperation.CLONE)
+    stripe.post(f"/v1/payment_methods/{card}", card={"exp_month": 1, "exp_year": 2040})
+    refreshed = await done(BatchOperation.REFRESH)
+    revoked = await done(BatchOperation.REVOKE)
+
+    states = [clone.state async for clone in client.list_clones(connected_account_id=account)]
+    assert (cloned.succeeded_count, refreshed.succeeded_count, refreshed.skipped_count) == (2, 1, 1)
+    assert (revoked.succeeded_count, revoked.state) == (2, BatchState.SUCCEEDED)
+    assert CloneState.ATTACHED not in states
