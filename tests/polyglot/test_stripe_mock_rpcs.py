@@ -175,6 +175,8 @@ def flows(local: LocalCloneService, client: Any) -> None:
     ]
     client.charge_basket(local.customers["pays"], legs)
     step_by_step(local, client, account)
+    client.create_setup(new_customer=NewCustomer(email="b@b.co"), on_behalf_of_account_id=account)
+    client.erase_customer(local.customers["pays"], delete_platform_customer=True)
 
 
 def step_by_step(local: LocalCloneService, client: Any, account: str) -> None:
