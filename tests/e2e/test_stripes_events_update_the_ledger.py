@@ -202,6 +202,24 @@ async def test_a_payment_that_goes_on_elsewhere_is_followed(
     assert canceled.state is ChargeState.CANCELED
 
 
+@pytest.mark.parametrize(
+    ("bank", "ends"),
+    [("pm_usBankAccount_success", ChargeState.SUCCEEDED), ("pm_usBankAccount_insufficientFunds", ChargeState.DECLINED)],
+)
+async def test_a_bank_debit_ends_when_the_bank_says_so(
+    bank: str, ends: ChargeState, client: AsyncCloneClient, stripe: StripeHttp, deliveries: Deliveries
+) -> None:
+    customer, _ = stripe.saved_card(bank)
+    charge = (await client.clone_and_charge(customer, stripe.connected_account(), AMOUNT)).charge
+    deliveries.events.collected()
+    stripe.post("/_fake/clock", advance=10 * 86_400)
+    await deliveries.hand_over()
+
+    ended = await client.get_charge(charge.charge_id)
+    assert (charge.state, ended.state) == (ChargeState.PROCESSING, ends)
+    assert (ended.decline is None) == (ends is ChargeState.SUCCEEDED)
+
+
 async def test_refunds_and_disputes_made_elsewhere_are_known(
     client: AsyncCloneClient, stripe: StripeHttp, deliveries: Deliveries
 ) -> None:
