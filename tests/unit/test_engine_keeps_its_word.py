@@ -20,7 +20,15 @@ from cloneservice_server.domain.commands import (
 from cloneservice_server.domain.results import CloneCharged, CloneMade
 from cloneservice_server.domain.values import ChargeState, CloneReuse, CloneState, Money, RequestState
 from cloneservice_server.ledger import open_ledger
-from cloneservice_server.ports import AnswerLost, EffectState, LedgerUnavailable, PutClone, Refused, StripeFault
+from cloneservice_server.ports import (
+    AnswerLost,
+    EffectState,
+    LedgerUnavailable,
+    NotSent,
+    PutClone,
+    Refused,
+    StripeFault,
+)
 from cloneservice_server.workflows.engine import Engine, EngineSettings
 from cloneservice_server.workflows.run import RetrySettings
 
@@ -171,6 +179,48 @@ async def test_a_confirmation_refused_for_another_state_is_refused(
     answer = await engine.submit(new_id(), "hash", CHARGE)
 
     assert isinstance(answer.error, errors.InvalidState)
+
+
+async def test_a_confirmation_left_open_is_not_called_nothing_when_a_read_fails(
+    engine: Engine, ledger: Any, stripe: WorkingStripe
+) -> None:
+    """The resumed request stops at a read, before it comes to the step that may have been done."""
+    assert (await engine.submit(new_id(), "hash", CHARGE)).error is None
+    of_the_default = dataclasses.replace(CHARGE, platform_payment_method_id="")
+    stripe.on("GET", "/v1/customers/cus_shopper", {"id": "cus_shopper", "default_source": "pm_saved"})
+    stripe.on("POST", "/v1/payment_intents/[^/]+/confirm", AnswerLost())
+    request_id = new_id()
+    assert (await engine.submit(request_id, "other", of_the_default)).error is not None
+    stripe.on("GET", "/v1/customers/cus_shopper", NotSent())
+    answer = await engine.submit(request_id, "other", of_the_default)
+
+    assert isinstance(answer.error, errors.OutcomeUnknown)
+    assert (await ledger.get_request(request_id)).state is RequestState.INDETERMINATE
+
+
+async def test_a_request_is_parked_although_a_row_moved_under_its_last_write(
+    engine: Engine, ledger: Any, stripe: WorkingStripe, clock: VirtualClock
+) -> None:
+    assert (await engine.submit(new_id(), "hash", CHARGE)).error is None
+    own = await engine.submit(new_id(), "hash", dataclasses.replace(CLONE, reuse=CloneReuse.NEVER))
+    assert isinstance(own.result, CloneMade)
+    made = own.result.clone
+    held = Held({"id": made.connected_object_id, "type": "card", "card": {}})
+    stripe.on("POST", "/v1/payment_methods/[^/]+/attach", held)
+    stripe.on("POST", "/v1/customers/[^/]+", NotSent())
+    request_id = new_id()
+    command = AttachClone(made.clone_id, AttachOptions(set_default=True))
+    attaching = asyncio.create_task(engine.submit(request_id, "hash", command, deadline_s=5.0))
+    await held.arrived.wait()
+    clock.advance(4.5)  # too little is left for the next step
+    customer = (await ledger.get_connected_customer("acct_seller", "cus_shopper")).connected_customer_id
+    other = dataclasses.replace(made, state=CloneState.ATTACHED, connected_customer_id=customer, version=2)
+    await ledger.commit(None, [PutClone(other)])
+    held.release.set()
+    answer = await attaching
+
+    assert isinstance(answer.error, errors.DeadlineTooShort)
+    assert (await ledger.get_request(request_id)).state is RequestState.PARKED
 
 
 async def test_what_stripe_did_is_on_record_although_the_clone_was_written_by_another(

@@ -393,18 +393,20 @@ class Engine:
             return Answer(error=error)
 
     async def _finish_with_error(self, run: Run, command: Command, error: errors.DomainError) -> Answer:
+        if not error.final and not isinstance(error, errors.OutcomeUnknown) and await run.money_may_have_moved():
+            error = _unknown("What became of an earlier attempt is not known yet")
         state = _state_after(run, command, error)
         delay_us = min(2 ** min(run.row.attempts, 9), 300) * 1_000_000
+        finish = _finish(state, command, error=errors.encode(error), retry_after_us=delay_us)
         try:
-            finish = _finish(state, command, error=errors.encode(error), retry_after_us=delay_us)
             await self._flush(run, finish, error)
             if state is RequestState.FAILED and WORKFLOWS[type(command)].unattended:
                 log.error("dead letter: request_id=%s reason=%s %s", run.request_id, error.reason, command)
         except Restart:
             # Rows of the lineage moved under the error's writes: the error itself is decided anew by the next attempt.
-            if not error.final:
-                return Answer(error=error)
-            raise
+            if error.final:
+                raise
+            await self._flush(run, finish, error)  # parked or awaited all the same, as the caller is told
         return Answer(error=error)
 
     async def _flush(self, run: Run, finish: FinishRequest, error: errors.DomainError | None = None) -> None:

@@ -43,6 +43,9 @@ log = logging.getLogger("cloneservice.engine")
 KEY_LIFETIME_US = 23 * 3600 * 1_000_000
 """Stripe may forget an idempotency key after 24 hours; an older one is never sent before looking."""
 
+_MOVES_MONEY = ("confirm", "capture", "cancel", "refund")
+"""Kinds of effects that are named after their request and move or release money."""
+
 
 @dataclass(frozen=True, slots=True)
 class RetrySettings:
@@ -199,6 +202,13 @@ class Run:
                 {"step": new.kind},
                 retry_after_s=0.0,
             )
+
+    async def money_may_have_moved(self) -> bool:
+        """Whether an earlier attempt may have sent a change of its own that moves money, and nobody knows."""
+        if not self.resumed:
+            return False
+        rows = [await self.ledger.get_effect(f"{kind}:{self.request_id}") for kind in _MOVES_MONEY]
+        return any(row is not None and row.state is EffectState.INTENT for row in rows)
 
     async def _left_open(self, effect_id: str) -> bool:
         """Whether an attempt that died may have sent this step, or the one that moves money, without telling us."""
