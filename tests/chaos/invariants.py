@@ -253,7 +253,7 @@ def _assert_harmless(world: Audited, made: Made) -> None:
     assert found is not None
     if made.kind == "payment_intent":
         assert found["status"] not in _TAKES_MONEY, f"I5: an orphan took money: {made}"
-    if made.kind == "payment_method":
+    if made.kind == "payment_method" and not world.failovers:  # else the attachment may be what was lost
         assert not found["customer"], f"I5: an orphan is attached: {made}"
 
 

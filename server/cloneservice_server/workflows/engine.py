@@ -489,6 +489,8 @@ def _handed(work: _Work) -> RequestRow | None:
 
 def _was_told_to_wait(row: RequestRow) -> bool:
     """Whether the caller was told that the outcome is awaited, so that it may still come about."""
+    if row.retry_time_us > 0:  # it was, whatever the last attempt said
+        return True
     return bool(row.error) and isinstance(errors.decode(row.error), errors.OutcomeUnknown)
 
 
