@@ -79,7 +79,7 @@ $(VENV)/.mesh: $(VENV)/.dev requirements-mesh.lock
 	@touch $@
 
 mesh: $(VENV)/.mesh       ## the service behind a real Envoy, and the files in deploy/
-	@$(PY) -m pytest -q tests/mesh
+	@MESH=1 GRPC_VERBOSITY=NONE $(PY) -m pytest -q tests/mesh
 
 STRIPE_MOCK_VERSION := v0.203.0
 $(VENV)/stripe-mock-$(STRIPE_MOCK_VERSION)/stripe-mock:

@@ -15,10 +15,12 @@ from tests.stripe_http import StripeHttp
 
 
 @contextmanager
-def stub(port: int, credentials: grpc.ChannelCredentials | None = None) -> Iterator[CloneServiceStub]:
+def stub(
+    port: int, credentials: grpc.ChannelCredentials | None = None, name: str = "envoy.cluster.local"
+) -> Iterator[CloneServiceStub]:
     """A stub whose channel repeats nothing by itself, so that what is repeated is Envoy's doing."""
     target = f"127.0.0.1:{port}"
-    options = [("grpc.enable_retries", 0), ("grpc.ssl_target_name_override", "envoy.cluster.local")]
+    options = [("grpc.enable_retries", 0), ("grpc.ssl_target_name_override", name)]
     channel = (
         grpc.insecure_channel(target, options[:1])
         if credentials is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +10,12 @@ import pytest
 from fake_stripe.sandbox import Sandbox
 
 from fake_stripe import FakeStripe
+from tests.mesh.secured import Secured, secured
 from tests.mesh.servers import Server
 from tests.postgres_fixture import postgres_server, postgres_url  # noqa: F401 - fixtures
 from tests.stripe_http import StripeHttp
 
-if importlib.util.find_spec("envoy") is None:  # `make mesh` installs it; the suite does without
+if "MESH" not in os.environ:  # `make mesh` sets it, and brings Envoy; `make test` does without, and stays short
     collect_ignore_glob = ["test_*.py"]
 
 
@@ -50,3 +51,10 @@ def replicas(stripe: StripeHttp, postgres_url: str, tmp_path: Path) -> Iterator[
         for server in (first, second):
             if server.runs:
                 server.kill()
+
+
+@pytest.fixture
+def mesh(stripe: StripeHttp, postgres_url: str, tmp_path: Path) -> Iterator[Secured]:  # noqa: F811
+    """Envoy with everything on, mutual TLS and a policy."""
+    with secured(stripe, postgres_url, tmp_path) as running:
+        yield running

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 class Server:
@@ -17,6 +18,7 @@ class Server:
 
     def __init__(self, *, stripe: str, api_key: str, ledger: str, log: Path, flags: tuple[str, ...] = ()) -> None:
         self.port = 0
+        self.said: dict[str, Any] = {}
         self._environment = {**os.environ, "STRIPE_API_KEY": api_key}
         self._flags = ("--stripe", stripe, "--ledger", ledger, "--log-format", "json", *flags)
         self._log = log
@@ -33,7 +35,8 @@ class Server:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert line, f"the server did not start:\n{self.log()[-3000:]}"
-        self.port = json.loads(line)["port"]
+        self.said = json.loads(line)
+        self.port = self.said["port"]
         return self
 
     def log(self) -> str:

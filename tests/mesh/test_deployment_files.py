@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.certificates import Authority
 from tests.mesh.envoy_process import DEPLOY as ENVOY
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,9 +62,10 @@ def test_hadolint_has_nothing_to_say_of_the_dockerfiles(dockerfile: str) -> None
 
 @pytest.mark.parametrize("name", ["minimal.yaml", "full.yaml"])
 def test_envoy_takes_its_configuration(name: str, tmp_path: Path) -> None:
-    from tests.mesh.certificates import Authority
-
-    Authority(tmp_path / "tls").issue("envoy")
+    authority = Authority("cluster.local")
+    (tmp_path / "tls").mkdir()
+    (tmp_path / "tls/ca.crt").write_bytes(authority.pem)
+    authority.leaf("spiffe://cluster.local/envoy").write(tmp_path / "tls", "envoy")
     shutil.copy(ENVOY / "cloneservice.binpb", tmp_path)
     (tmp_path / name).write_text((ENVOY / name).read_text().replace("/etc/envoy", str(tmp_path)))
     ran("envoy", "--mode", "validate", "-c", tmp_path / name)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cloneservice.v1 import clone_service_pb2, errors_pb2
 from cloneservice_server.domain import errors
+from google.api import annotations_pb2
 
 ROOT = Path(__file__).resolve().parents[2]
 pytest.importorskip("grpc_tools", reason="the generator is a development tool")
@@ -53,3 +54,16 @@ def test_every_reason_of_the_contract_is_a_domain_error_and_the_reverse() -> Non
         return {root.reason}.union(*(tree(child) for child in root.__subclasses__()))
 
     assert tree(errors.DomainError) == published
+
+
+def test_every_unary_rpc_has_a_path_of_its_own_for_json() -> None:
+    methods = clone_service_pb2.DESCRIPTOR.services_by_name["CloneService"].methods
+    rules = {method.name: method.GetOptions().Extensions[annotations_pb2.http] for method in methods}
+    paths = [
+        (rule.WhichOneof("pattern"), getattr(rule, rule.WhichOneof("pattern") or "custom")) for rule in rules.values()
+    ]
+
+    assert [name for name, rule in rules.items() if not rule.WhichOneof("pattern")] == ["WatchCloneBatch"]
+    assert len(set(map(str, paths))) == len(paths)
+    for name, rule in rules.items():
+        assert bool(rule.post) is (rule.body == "*"), name
