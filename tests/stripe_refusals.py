@@ -414,7 +414,7 @@ CASES = [
     Case("attachment state", "attach", refusal(400, ALREADY), errors.InvalidState, {"state": "ATTACHED"}),
     Case(
         "attachment state",
-        "revoke",
+        "detach",
         refusal(400, "The payment method you provided is not attached to a customer so detachment is impossible."),
         errors.InvalidState,
     ),

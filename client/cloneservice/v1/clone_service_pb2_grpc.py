@@ -27,6 +27,8 @@ if _version_not_supported:
 
 class CloneServiceStub(object):
     """Clones customers' saved payment methods from a Stripe platform account to connected accounts, charges them there, and keeps the lineage.
+
+    Each RPC says which Stripe calls it makes, what a retry with the same request_id does, and with which reasons (see ErrorReason) it may answer. Any may besides answer INVALID_REQUEST, CALLER_UNAUTHENTICATED, CALLER_NOT_PERMITTED, SERVICE_OVERLOADED, SERVICE_STOPPING, LEDGER_UNAVAILABLE or INTERNAL; any that asks Stripe STRIPE_RATE_LIMITED, STRIPE_UNREACHABLE or STRIPE_MISCONFIGURED; any with a request_id REQUEST_ID_REUSED, REQUEST_IN_PROGRESS, DEADLINE_TOO_SHORT or STRIPE_OUTCOME_UNKNOWN.
     """
 
     def __init__(self, channel):
@@ -194,6 +196,8 @@ class CloneServiceStub(object):
 
 class CloneServiceServicer(object):
     """Clones customers' saved payment methods from a Stripe platform account to connected accounts, charges them there, and keeps the lineage.
+
+    Each RPC says which Stripe calls it makes, what a retry with the same request_id does, and with which reasons (see ErrorReason) it may answer. Any may besides answer INVALID_REQUEST, CALLER_UNAUTHENTICATED, CALLER_NOT_PERMITTED, SERVICE_OVERLOADED, SERVICE_STOPPING, LEDGER_UNAVAILABLE or INTERNAL; any that asks Stripe STRIPE_RATE_LIMITED, STRIPE_UNREACHABLE or STRIPE_MISCONFIGURED; any with a request_id REQUEST_ID_REUSED, REQUEST_IN_PROGRESS, DEADLINE_TOO_SHORT or STRIPE_OUTCOME_UNKNOWN.
     """
 
     def CreateSetup(self, request, context):
@@ -205,6 +209,9 @@ class CloneServiceServicer(object):
 
     def SavePaymentMethod(self, request, context):
         """Saves an existing Stripe payment method, token or source on a platform customer (attach, optional default).
+        Stripe: on the platform POST /v1/customers (for a new one), POST /v1/payment_methods/{pm}/attach or POST /v1/customers/{customer}/sources, POST and GET /v1/customers/{customer}.
+        A retry finds the customer and the attachment made, and answers them.
+        Reasons: CARD_DECLINED, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -212,6 +219,9 @@ class CloneServiceServicer(object):
 
     def ListPlatformPaymentMethods(self, request, context):
         """Lists what a platform customer has saved.
+        Stripe: on the platform GET /v1/customers/{customer} and GET /v1/customers/{customer}/payment_methods.
+        Safe to repeat.
+        Reasons: RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -219,6 +229,9 @@ class CloneServiceServicer(object):
 
     def ClonePaymentMethod(self, request, context):
         """Clones one saved payment method to one connected account, by any of Stripe's three flows, and may attach it in the same call.
+        Stripe: on the account POST /v1/payment_methods, /v1/tokens or /v1/sources, by the flow; to attach, POST /v1/customers (the first time) or POST /v1/payment_methods/{pm}/attach.
+        A retry goes on with what was made: one clone, one connected customer.
+        Reasons: CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -226,6 +239,9 @@ class CloneServiceServicer(object):
 
     def AttachClone(self, request, context):
         """Attaches a clone to a customer on the connected account (creates that customer on first use).
+        Stripe: on the account POST /v1/customers (the first time) or POST /v1/payment_methods/{pm}/attach, and POST /v1/customers/{customer} for set_default.
+        A retry answers the attached clone; so does an attachment that holds already.
+        Reasons: CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, ETAG_MISMATCH, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -233,6 +249,9 @@ class CloneServiceServicer(object):
 
     def GetClone(self, request, context):
         """Reads one clone from the ledger.
+        Stripe: none.
+        Safe to repeat.
+        Reasons: RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -240,6 +259,9 @@ class CloneServiceServicer(object):
 
     def ListClones(self, request, context):
         """Lists clones by original customer, original method or account; this is the view Stripe does not give.
+        Stripe: none.
+        Safe to repeat.
+        Reasons: none of its own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -247,6 +269,9 @@ class CloneServiceServicer(object):
 
     def RefreshClone(self, request, context):
         """Compares a clone with the platform object and, if stale, makes and attaches a new one that supersedes it.
+        Stripe: GET of the original on the platform and of the clone on the account; then, if stale, as ClonePaymentMethod.
+        A retry answers the same successor; with validate_only nothing is made.
+        Reasons: CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -254,6 +279,9 @@ class CloneServiceServicer(object):
 
     def RevokeClone(self, request, context):
         """Detaches a clone on the connected account so that it can never be charged again.
+        Stripe: on the account POST /v1/payment_methods/{pm}/detach or DELETE /v1/customers/{customer}/sources/{source}.
+        A retry answers the revoked clone.
+        Reasons: CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, ETAG_MISMATCH, INVALID_STATE, RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -261,6 +289,9 @@ class CloneServiceServicer(object):
 
     def CreateCharge(self, request, context):
         """Makes a direct charge on the connected account with a clone.
+        Stripe: on the account POST /v1/payment_intents (no money moves), then POST /v1/payment_intents/{pi}/confirm unless deferred.
+        A retry goes on with the same PaymentIntent, which can succeed only once; a decline is answered again and not tried again.
+        Reasons: AUTHENTICATION_REQUIRED, CAPABILITY_MISSING, CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -268,6 +299,9 @@ class CloneServiceServicer(object):
 
     def CloneAndCharge(self, request, context):
         """Clones, attaches if asked, and charges, as one resumable workflow.
+        Stripe: as ClonePaymentMethod, then as CreateCharge; a reused clone that the account no longer has is made anew, once.
+        A retry goes on with the same clone and PaymentIntent, which can succeed only once; a decline is answered again and not tried again.
+        Reasons: AUTHENTICATION_REQUIRED, CAPABILITY_MISSING, CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -275,6 +309,9 @@ class CloneServiceServicer(object):
 
     def ConfirmCharge(self, request, context):
         """Confirms a charge that waits for it (also after the customer has acted).
+        Stripe: on the account GET /v1/payment_intents/{pi}, then POST /v1/payment_intents/{pi}/confirm if it still waits; after a decline with the clone named again.
+        A retry is the same confirmation. A charge that is confirmed already is answered as it is; one that waits for the customer with its next_action and client secret.
+        Reasons: AUTHENTICATION_REQUIRED, CAPABILITY_MISSING, CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, ETAG_MISMATCH, INVALID_STATE, RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -282,6 +319,9 @@ class CloneServiceServicer(object):
 
     def CaptureCharge(self, request, context):
         """Captures an authorised charge, whole or in part.
+        Stripe: on the account POST /v1/payment_intents/{pi}/capture.
+        A retry is the same capture. Of two requests for one charge Stripe lets one capture.
+        Reasons: CONNECTED_ACCOUNT_UNAVAILABLE, ETAG_MISMATCH, INVALID_STATE, RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -289,6 +329,9 @@ class CloneServiceServicer(object):
 
     def CancelCharge(self, request, context):
         """Cancels a charge that has not been captured.
+        Stripe: on the account POST /v1/payment_intents/{pi}/cancel.
+        A retry is the same cancellation. A charge that is canceled already is answered as it is.
+        Reasons: CONNECTED_ACCOUNT_UNAVAILABLE, ETAG_MISMATCH, INVALID_STATE, RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -296,6 +339,9 @@ class CloneServiceServicer(object):
 
     def RefundCharge(self, request, context):
         """Refunds a captured charge, whole or in part.
+        Stripe: on the account POST /v1/refunds.
+        A retry is the same refund; another request_id is another refund, of no more than is left.
+        Reasons: CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -303,6 +349,9 @@ class CloneServiceServicer(object):
 
     def GetCharge(self, request, context):
         """Reads one charge; may ask Stripe for its present state.
+        Stripe: none; with refresh GET /v1/payment_intents/{pi} on the account, which the ledger then keeps.
+        Safe to repeat. Never carries a client secret.
+        Reasons: CONNECTED_ACCOUNT_UNAVAILABLE, RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -310,6 +359,9 @@ class CloneServiceServicer(object):
 
     def ListCharges(self, request, context):
         """Lists charges by original customer, clone or account.
+        Stripe: none.
+        Safe to repeat.
+        Reasons: none of its own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -317,6 +369,9 @@ class CloneServiceServicer(object):
 
     def ListRefunds(self, request, context):
         """Lists refunds of a charge.
+        Stripe: none.
+        Safe to repeat.
+        Reasons: RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -324,6 +379,9 @@ class CloneServiceServicer(object):
 
     def ChargeBasket(self, request, context):
         """Charges one shopper on several connected accounts, all or nothing.
+        Stripe: for each leg as CloneAndCharge with manual capture; all authorised: POST /v1/payment_intents/{pi}/capture for each; one refused: POST /v1/payment_intents/{pi}/cancel, or POST /v1/refunds where it is captured, for each.
+        The decision to capture is on record before the first capture. A retry goes on wherever it was; once a leg may be held it goes on without its caller, too, until all is taken or given back.
+        Reasons: AUTHENTICATION_REQUIRED, BASKET_NOT_CAPTURED, CAPABILITY_MISSING, CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -331,6 +389,9 @@ class CloneServiceServicer(object):
 
     def GetBasket(self, request, context):
         """Reads one basket from the ledger.
+        Stripe: none.
+        Safe to repeat.
+        Reasons: RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -401,6 +462,9 @@ class CloneServiceServicer(object):
 
     def LookupRequest(self, request, context):
         """Tells what became of a request_id without doing anything: the recovery primitive after a lost answer.
+        Stripe: none.
+        Safe to repeat.
+        Reasons: none of its own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -581,6 +645,8 @@ def add_CloneServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class CloneService(object):
     """Clones customers' saved payment methods from a Stripe platform account to connected accounts, charges them there, and keeps the lineage.
+
+    Each RPC says which Stripe calls it makes, what a retry with the same request_id does, and with which reasons (see ErrorReason) it may answer. Any may besides answer INVALID_REQUEST, CALLER_UNAUTHENTICATED, CALLER_NOT_PERMITTED, SERVICE_OVERLOADED, SERVICE_STOPPING, LEDGER_UNAVAILABLE or INTERNAL; any that asks Stripe STRIPE_RATE_LIMITED, STRIPE_UNREACHABLE or STRIPE_MISCONFIGURED; any with a request_id REQUEST_ID_REUSED, REQUEST_IN_PROGRESS, DEADLINE_TOO_SHORT or STRIPE_OUTCOME_UNKNOWN.
     """
 
     @staticmethod

@@ -27,7 +27,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CloneServiceStub:
-    """Clones customers' saved payment methods from a Stripe platform account to connected accounts, charges them there, and keeps the lineage."""
+    """Clones customers' saved payment methods from a Stripe platform account to connected accounts, charges them there, and keeps the lineage.
+
+    Each RPC says which Stripe calls it makes, what a retry with the same request_id does, and with which reasons (see ErrorReason) it may answer. Any may besides answer INVALID_REQUEST, CALLER_UNAUTHENTICATED, CALLER_NOT_PERMITTED, SERVICE_OVERLOADED, SERVICE_STOPPING, LEDGER_UNAVAILABLE or INTERNAL; any that asks Stripe STRIPE_RATE_LIMITED, STRIPE_UNREACHABLE or STRIPE_MISCONFIGURED; any with a request_id REQUEST_ID_REUSED, REQUEST_IN_PROGRESS, DEADLINE_TOO_SHORT or STRIPE_OUTCOME_UNKNOWN.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -36,43 +39,119 @@ class CloneServiceStub:
     CreateSetup: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.CreateSetupRequest, _clone_service_pb2.CreateSetupResponse]
     """Starts collecting a payment method on the platform: makes or finds the customer and returns a SetupIntent secret for the front end."""
     SavePaymentMethod: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.SavePaymentMethodRequest, _clone_service_pb2.SavePaymentMethodResponse]
-    """Saves an existing Stripe payment method, token or source on a platform customer (attach, optional default)."""
+    """Saves an existing Stripe payment method, token or source on a platform customer (attach, optional default).
+    Stripe: on the platform POST /v1/customers (for a new one), POST /v1/payment_methods/{pm}/attach or POST /v1/customers/{customer}/sources, POST and GET /v1/customers/{customer}.
+    A retry finds the customer and the attachment made, and answers them.
+    Reasons: CARD_DECLINED, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
+    """
     ListPlatformPaymentMethods: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.ListPlatformPaymentMethodsRequest, _clone_service_pb2.ListPlatformPaymentMethodsResponse]
-    """Lists what a platform customer has saved."""
+    """Lists what a platform customer has saved.
+    Stripe: on the platform GET /v1/customers/{customer} and GET /v1/customers/{customer}/payment_methods.
+    Safe to repeat.
+    Reasons: RESOURCE_NOT_FOUND.
+    """
     ClonePaymentMethod: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.ClonePaymentMethodRequest, _clone_service_pb2.ClonePaymentMethodResponse]
-    """Clones one saved payment method to one connected account, by any of Stripe's three flows, and may attach it in the same call."""
+    """Clones one saved payment method to one connected account, by any of Stripe's three flows, and may attach it in the same call.
+    Stripe: on the account POST /v1/payment_methods, /v1/tokens or /v1/sources, by the flow; to attach, POST /v1/customers (the first time) or POST /v1/payment_methods/{pm}/attach.
+    A retry goes on with what was made: one clone, one connected customer.
+    Reasons: CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
+    """
     AttachClone: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.AttachCloneRequest, _clone_service_pb2.AttachCloneResponse]
-    """Attaches a clone to a customer on the connected account (creates that customer on first use)."""
+    """Attaches a clone to a customer on the connected account (creates that customer on first use).
+    Stripe: on the account POST /v1/customers (the first time) or POST /v1/payment_methods/{pm}/attach, and POST /v1/customers/{customer} for set_default.
+    A retry answers the attached clone; so does an attachment that holds already.
+    Reasons: CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, ETAG_MISMATCH, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
+    """
     GetClone: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.GetCloneRequest, _clone_service_pb2.GetCloneResponse]
-    """Reads one clone from the ledger."""
+    """Reads one clone from the ledger.
+    Stripe: none.
+    Safe to repeat.
+    Reasons: RESOURCE_NOT_FOUND.
+    """
     ListClones: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.ListClonesRequest, _clone_service_pb2.ListClonesResponse]
-    """Lists clones by original customer, original method or account; this is the view Stripe does not give."""
+    """Lists clones by original customer, original method or account; this is the view Stripe does not give.
+    Stripe: none.
+    Safe to repeat.
+    Reasons: none of its own.
+    """
     RefreshClone: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.RefreshCloneRequest, _clone_service_pb2.RefreshCloneResponse]
-    """Compares a clone with the platform object and, if stale, makes and attaches a new one that supersedes it."""
+    """Compares a clone with the platform object and, if stale, makes and attaches a new one that supersedes it.
+    Stripe: GET of the original on the platform and of the clone on the account; then, if stale, as ClonePaymentMethod.
+    A retry answers the same successor; with validate_only nothing is made.
+    Reasons: CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
+    """
     RevokeClone: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.RevokeCloneRequest, _clone_service_pb2.RevokeCloneResponse]
-    """Detaches a clone on the connected account so that it can never be charged again."""
+    """Detaches a clone on the connected account so that it can never be charged again.
+    Stripe: on the account POST /v1/payment_methods/{pm}/detach or DELETE /v1/customers/{customer}/sources/{source}.
+    A retry answers the revoked clone.
+    Reasons: CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, ETAG_MISMATCH, INVALID_STATE, RESOURCE_NOT_FOUND.
+    """
     CreateCharge: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.CreateChargeRequest, _clone_service_pb2.CreateChargeResponse]
-    """Makes a direct charge on the connected account with a clone."""
+    """Makes a direct charge on the connected account with a clone.
+    Stripe: on the account POST /v1/payment_intents (no money moves), then POST /v1/payment_intents/{pi}/confirm unless deferred.
+    A retry goes on with the same PaymentIntent, which can succeed only once; a decline is answered again and not tried again.
+    Reasons: AUTHENTICATION_REQUIRED, CAPABILITY_MISSING, CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, RESOURCE_NOT_FOUND.
+    """
     CloneAndCharge: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.CloneAndChargeRequest, _clone_service_pb2.CloneAndChargeResponse]
-    """Clones, attaches if asked, and charges, as one resumable workflow."""
+    """Clones, attaches if asked, and charges, as one resumable workflow.
+    Stripe: as ClonePaymentMethod, then as CreateCharge; a reused clone that the account no longer has is made anew, once.
+    A retry goes on with the same clone and PaymentIntent, which can succeed only once; a decline is answered again and not tried again.
+    Reasons: AUTHENTICATION_REQUIRED, CAPABILITY_MISSING, CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
+    """
     ConfirmCharge: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.ConfirmChargeRequest, _clone_service_pb2.ConfirmChargeResponse]
-    """Confirms a charge that waits for it (also after the customer has acted)."""
+    """Confirms a charge that waits for it (also after the customer has acted).
+    Stripe: on the account GET /v1/payment_intents/{pi}, then POST /v1/payment_intents/{pi}/confirm if it still waits; after a decline with the clone named again.
+    A retry is the same confirmation. A charge that is confirmed already is answered as it is; one that waits for the customer with its next_action and client secret.
+    Reasons: AUTHENTICATION_REQUIRED, CAPABILITY_MISSING, CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, ETAG_MISMATCH, INVALID_STATE, RESOURCE_NOT_FOUND.
+    """
     CaptureCharge: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.CaptureChargeRequest, _clone_service_pb2.CaptureChargeResponse]
-    """Captures an authorised charge, whole or in part."""
+    """Captures an authorised charge, whole or in part.
+    Stripe: on the account POST /v1/payment_intents/{pi}/capture.
+    A retry is the same capture. Of two requests for one charge Stripe lets one capture.
+    Reasons: CONNECTED_ACCOUNT_UNAVAILABLE, ETAG_MISMATCH, INVALID_STATE, RESOURCE_NOT_FOUND.
+    """
     CancelCharge: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.CancelChargeRequest, _clone_service_pb2.CancelChargeResponse]
-    """Cancels a charge that has not been captured."""
+    """Cancels a charge that has not been captured.
+    Stripe: on the account POST /v1/payment_intents/{pi}/cancel.
+    A retry is the same cancellation. A charge that is canceled already is answered as it is.
+    Reasons: CONNECTED_ACCOUNT_UNAVAILABLE, ETAG_MISMATCH, INVALID_STATE, RESOURCE_NOT_FOUND.
+    """
     RefundCharge: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.RefundChargeRequest, _clone_service_pb2.RefundChargeResponse]
-    """Refunds a captured charge, whole or in part."""
+    """Refunds a captured charge, whole or in part.
+    Stripe: on the account POST /v1/refunds.
+    A retry is the same refund; another request_id is another refund, of no more than is left.
+    Reasons: CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, RESOURCE_NOT_FOUND.
+    """
     GetCharge: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.GetChargeRequest, _clone_service_pb2.GetChargeResponse]
-    """Reads one charge; may ask Stripe for its present state."""
+    """Reads one charge; may ask Stripe for its present state.
+    Stripe: none; with refresh GET /v1/payment_intents/{pi} on the account, which the ledger then keeps.
+    Safe to repeat. Never carries a client secret.
+    Reasons: CONNECTED_ACCOUNT_UNAVAILABLE, RESOURCE_NOT_FOUND.
+    """
     ListCharges: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.ListChargesRequest, _clone_service_pb2.ListChargesResponse]
-    """Lists charges by original customer, clone or account."""
+    """Lists charges by original customer, clone or account.
+    Stripe: none.
+    Safe to repeat.
+    Reasons: none of its own.
+    """
     ListRefunds: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.ListRefundsRequest, _clone_service_pb2.ListRefundsResponse]
-    """Lists refunds of a charge."""
+    """Lists refunds of a charge.
+    Stripe: none.
+    Safe to repeat.
+    Reasons: RESOURCE_NOT_FOUND.
+    """
     ChargeBasket: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.ChargeBasketRequest, _clone_service_pb2.ChargeBasketResponse]
-    """Charges one shopper on several connected accounts, all or nothing."""
+    """Charges one shopper on several connected accounts, all or nothing.
+    Stripe: for each leg as CloneAndCharge with manual capture; all authorised: POST /v1/payment_intents/{pi}/capture for each; one refused: POST /v1/payment_intents/{pi}/cancel, or POST /v1/refunds where it is captured, for each.
+    The decision to capture is on record before the first capture. A retry goes on wherever it was; once a leg may be held it goes on without its caller, too, until all is taken or given back.
+    Reasons: AUTHENTICATION_REQUIRED, BASKET_NOT_CAPTURED, CAPABILITY_MISSING, CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
+    """
     GetBasket: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.GetBasketRequest, _clone_service_pb2.GetBasketResponse]
-    """Reads one basket from the ledger."""
+    """Reads one basket from the ledger.
+    Stripe: none.
+    Safe to repeat.
+    Reasons: RESOURCE_NOT_FOUND.
+    """
     CreateCloneBatch: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.CreateCloneBatchRequest, _clone_service_pb2.CreateCloneBatchResponse]
     """Stores a durable job and returns at once; its items are laid out in the background."""
     AddCloneBatchItems: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.AddCloneBatchItemsRequest, _clone_service_pb2.AddCloneBatchItemsResponse]
@@ -92,55 +171,138 @@ class CloneServiceStub:
     EraseCustomer: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.EraseCustomerRequest, _clone_service_pb2.EraseCustomerResponse]
     """Right to erasure: revokes every clone, deletes the connected customers and, if asked, the platform customer, then erases personal data here."""
     LookupRequest: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.LookupRequestRequest, _clone_service_pb2.LookupRequestResponse]
-    """Tells what became of a request_id without doing anything: the recovery primitive after a lost answer."""
+    """Tells what became of a request_id without doing anything: the recovery primitive after a lost answer.
+    Stripe: none.
+    Safe to repeat.
+    Reasons: none of its own.
+    """
     HandleStripeEvent: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.HandleStripeEventRequest, _clone_service_pb2.HandleStripeEventResponse]
     """Takes a raw Stripe webhook, verifies it and updates the ledger (automatic card updates, async payment results, deauthorised accounts)."""
 
 @_typing.type_check_only
 class CloneServiceAsyncStub(CloneServiceStub):
-    """Clones customers' saved payment methods from a Stripe platform account to connected accounts, charges them there, and keeps the lineage."""
+    """Clones customers' saved payment methods from a Stripe platform account to connected accounts, charges them there, and keeps the lineage.
+
+    Each RPC says which Stripe calls it makes, what a retry with the same request_id does, and with which reasons (see ErrorReason) it may answer. Any may besides answer INVALID_REQUEST, CALLER_UNAUTHENTICATED, CALLER_NOT_PERMITTED, SERVICE_OVERLOADED, SERVICE_STOPPING, LEDGER_UNAVAILABLE or INTERNAL; any that asks Stripe STRIPE_RATE_LIMITED, STRIPE_UNREACHABLE or STRIPE_MISCONFIGURED; any with a request_id REQUEST_ID_REUSED, REQUEST_IN_PROGRESS, DEADLINE_TOO_SHORT or STRIPE_OUTCOME_UNKNOWN.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateSetup: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.CreateSetupRequest, _clone_service_pb2.CreateSetupResponse]  # type: ignore[assignment]
     """Starts collecting a payment method on the platform: makes or finds the customer and returns a SetupIntent secret for the front end."""
     SavePaymentMethod: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.SavePaymentMethodRequest, _clone_service_pb2.SavePaymentMethodResponse]  # type: ignore[assignment]
-    """Saves an existing Stripe payment method, token or source on a platform customer (attach, optional default)."""
+    """Saves an existing Stripe payment method, token or source on a platform customer (attach, optional default).
+    Stripe: on the platform POST /v1/customers (for a new one), POST /v1/payment_methods/{pm}/attach or POST /v1/customers/{customer}/sources, POST and GET /v1/customers/{customer}.
+    A retry finds the customer and the attachment made, and answers them.
+    Reasons: CARD_DECLINED, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
+    """
     ListPlatformPaymentMethods: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.ListPlatformPaymentMethodsRequest, _clone_service_pb2.ListPlatformPaymentMethodsResponse]  # type: ignore[assignment]
-    """Lists what a platform customer has saved."""
+    """Lists what a platform customer has saved.
+    Stripe: on the platform GET /v1/customers/{customer} and GET /v1/customers/{customer}/payment_methods.
+    Safe to repeat.
+    Reasons: RESOURCE_NOT_FOUND.
+    """
     ClonePaymentMethod: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.ClonePaymentMethodRequest, _clone_service_pb2.ClonePaymentMethodResponse]  # type: ignore[assignment]
-    """Clones one saved payment method to one connected account, by any of Stripe's three flows, and may attach it in the same call."""
+    """Clones one saved payment method to one connected account, by any of Stripe's three flows, and may attach it in the same call.
+    Stripe: on the account POST /v1/payment_methods, /v1/tokens or /v1/sources, by the flow; to attach, POST /v1/customers (the first time) or POST /v1/payment_methods/{pm}/attach.
+    A retry goes on with what was made: one clone, one connected customer.
+    Reasons: CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
+    """
     AttachClone: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.AttachCloneRequest, _clone_service_pb2.AttachCloneResponse]  # type: ignore[assignment]
-    """Attaches a clone to a customer on the connected account (creates that customer on first use)."""
+    """Attaches a clone to a customer on the connected account (creates that customer on first use).
+    Stripe: on the account POST /v1/customers (the first time) or POST /v1/payment_methods/{pm}/attach, and POST /v1/customers/{customer} for set_default.
+    A retry answers the attached clone; so does an attachment that holds already.
+    Reasons: CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, ETAG_MISMATCH, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
+    """
     GetClone: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.GetCloneRequest, _clone_service_pb2.GetCloneResponse]  # type: ignore[assignment]
-    """Reads one clone from the ledger."""
+    """Reads one clone from the ledger.
+    Stripe: none.
+    Safe to repeat.
+    Reasons: RESOURCE_NOT_FOUND.
+    """
     ListClones: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.ListClonesRequest, _clone_service_pb2.ListClonesResponse]  # type: ignore[assignment]
-    """Lists clones by original customer, original method or account; this is the view Stripe does not give."""
+    """Lists clones by original customer, original method or account; this is the view Stripe does not give.
+    Stripe: none.
+    Safe to repeat.
+    Reasons: none of its own.
+    """
     RefreshClone: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.RefreshCloneRequest, _clone_service_pb2.RefreshCloneResponse]  # type: ignore[assignment]
-    """Compares a clone with the platform object and, if stale, makes and attaches a new one that supersedes it."""
+    """Compares a clone with the platform object and, if stale, makes and attaches a new one that supersedes it.
+    Stripe: GET of the original on the platform and of the clone on the account; then, if stale, as ClonePaymentMethod.
+    A retry answers the same successor; with validate_only nothing is made.
+    Reasons: CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
+    """
     RevokeClone: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.RevokeCloneRequest, _clone_service_pb2.RevokeCloneResponse]  # type: ignore[assignment]
-    """Detaches a clone on the connected account so that it can never be charged again."""
+    """Detaches a clone on the connected account so that it can never be charged again.
+    Stripe: on the account POST /v1/payment_methods/{pm}/detach or DELETE /v1/customers/{customer}/sources/{source}.
+    A retry answers the revoked clone.
+    Reasons: CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, ETAG_MISMATCH, INVALID_STATE, RESOURCE_NOT_FOUND.
+    """
     CreateCharge: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.CreateChargeRequest, _clone_service_pb2.CreateChargeResponse]  # type: ignore[assignment]
-    """Makes a direct charge on the connected account with a clone."""
+    """Makes a direct charge on the connected account with a clone.
+    Stripe: on the account POST /v1/payment_intents (no money moves), then POST /v1/payment_intents/{pi}/confirm unless deferred.
+    A retry goes on with the same PaymentIntent, which can succeed only once; a decline is answered again and not tried again.
+    Reasons: AUTHENTICATION_REQUIRED, CAPABILITY_MISSING, CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, RESOURCE_NOT_FOUND.
+    """
     CloneAndCharge: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.CloneAndChargeRequest, _clone_service_pb2.CloneAndChargeResponse]  # type: ignore[assignment]
-    """Clones, attaches if asked, and charges, as one resumable workflow."""
+    """Clones, attaches if asked, and charges, as one resumable workflow.
+    Stripe: as ClonePaymentMethod, then as CreateCharge; a reused clone that the account no longer has is made anew, once.
+    A retry goes on with the same clone and PaymentIntent, which can succeed only once; a decline is answered again and not tried again.
+    Reasons: AUTHENTICATION_REQUIRED, CAPABILITY_MISSING, CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
+    """
     ConfirmCharge: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.ConfirmChargeRequest, _clone_service_pb2.ConfirmChargeResponse]  # type: ignore[assignment]
-    """Confirms a charge that waits for it (also after the customer has acted)."""
+    """Confirms a charge that waits for it (also after the customer has acted).
+    Stripe: on the account GET /v1/payment_intents/{pi}, then POST /v1/payment_intents/{pi}/confirm if it still waits; after a decline with the clone named again.
+    A retry is the same confirmation. A charge that is confirmed already is answered as it is; one that waits for the customer with its next_action and client secret.
+    Reasons: AUTHENTICATION_REQUIRED, CAPABILITY_MISSING, CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, ETAG_MISMATCH, INVALID_STATE, RESOURCE_NOT_FOUND.
+    """
     CaptureCharge: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.CaptureChargeRequest, _clone_service_pb2.CaptureChargeResponse]  # type: ignore[assignment]
-    """Captures an authorised charge, whole or in part."""
+    """Captures an authorised charge, whole or in part.
+    Stripe: on the account POST /v1/payment_intents/{pi}/capture.
+    A retry is the same capture. Of two requests for one charge Stripe lets one capture.
+    Reasons: CONNECTED_ACCOUNT_UNAVAILABLE, ETAG_MISMATCH, INVALID_STATE, RESOURCE_NOT_FOUND.
+    """
     CancelCharge: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.CancelChargeRequest, _clone_service_pb2.CancelChargeResponse]  # type: ignore[assignment]
-    """Cancels a charge that has not been captured."""
+    """Cancels a charge that has not been captured.
+    Stripe: on the account POST /v1/payment_intents/{pi}/cancel.
+    A retry is the same cancellation. A charge that is canceled already is answered as it is.
+    Reasons: CONNECTED_ACCOUNT_UNAVAILABLE, ETAG_MISMATCH, INVALID_STATE, RESOURCE_NOT_FOUND.
+    """
     RefundCharge: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.RefundChargeRequest, _clone_service_pb2.RefundChargeResponse]  # type: ignore[assignment]
-    """Refunds a captured charge, whole or in part."""
+    """Refunds a captured charge, whole or in part.
+    Stripe: on the account POST /v1/refunds.
+    A retry is the same refund; another request_id is another refund, of no more than is left.
+    Reasons: CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, RESOURCE_NOT_FOUND.
+    """
     GetCharge: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.GetChargeRequest, _clone_service_pb2.GetChargeResponse]  # type: ignore[assignment]
-    """Reads one charge; may ask Stripe for its present state."""
+    """Reads one charge; may ask Stripe for its present state.
+    Stripe: none; with refresh GET /v1/payment_intents/{pi} on the account, which the ledger then keeps.
+    Safe to repeat. Never carries a client secret.
+    Reasons: CONNECTED_ACCOUNT_UNAVAILABLE, RESOURCE_NOT_FOUND.
+    """
     ListCharges: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.ListChargesRequest, _clone_service_pb2.ListChargesResponse]  # type: ignore[assignment]
-    """Lists charges by original customer, clone or account."""
+    """Lists charges by original customer, clone or account.
+    Stripe: none.
+    Safe to repeat.
+    Reasons: none of its own.
+    """
     ListRefunds: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.ListRefundsRequest, _clone_service_pb2.ListRefundsResponse]  # type: ignore[assignment]
-    """Lists refunds of a charge."""
+    """Lists refunds of a charge.
+    Stripe: none.
+    Safe to repeat.
+    Reasons: RESOURCE_NOT_FOUND.
+    """
     ChargeBasket: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.ChargeBasketRequest, _clone_service_pb2.ChargeBasketResponse]  # type: ignore[assignment]
-    """Charges one shopper on several connected accounts, all or nothing."""
+    """Charges one shopper on several connected accounts, all or nothing.
+    Stripe: for each leg as CloneAndCharge with manual capture; all authorised: POST /v1/payment_intents/{pi}/capture for each; one refused: POST /v1/payment_intents/{pi}/cancel, or POST /v1/refunds where it is captured, for each.
+    The decision to capture is on record before the first capture. A retry goes on wherever it was; once a leg may be held it goes on without its caller, too, until all is taken or given back.
+    Reasons: AUTHENTICATION_REQUIRED, BASKET_NOT_CAPTURED, CAPABILITY_MISSING, CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
+    """
     GetBasket: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.GetBasketRequest, _clone_service_pb2.GetBasketResponse]  # type: ignore[assignment]
-    """Reads one basket from the ledger."""
+    """Reads one basket from the ledger.
+    Stripe: none.
+    Safe to repeat.
+    Reasons: RESOURCE_NOT_FOUND.
+    """
     CreateCloneBatch: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.CreateCloneBatchRequest, _clone_service_pb2.CreateCloneBatchResponse]  # type: ignore[assignment]
     """Stores a durable job and returns at once; its items are laid out in the background."""
     AddCloneBatchItems: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.AddCloneBatchItemsRequest, _clone_service_pb2.AddCloneBatchItemsResponse]  # type: ignore[assignment]
@@ -160,12 +322,19 @@ class CloneServiceAsyncStub(CloneServiceStub):
     EraseCustomer: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.EraseCustomerRequest, _clone_service_pb2.EraseCustomerResponse]  # type: ignore[assignment]
     """Right to erasure: revokes every clone, deletes the connected customers and, if asked, the platform customer, then erases personal data here."""
     LookupRequest: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.LookupRequestRequest, _clone_service_pb2.LookupRequestResponse]  # type: ignore[assignment]
-    """Tells what became of a request_id without doing anything: the recovery primitive after a lost answer."""
+    """Tells what became of a request_id without doing anything: the recovery primitive after a lost answer.
+    Stripe: none.
+    Safe to repeat.
+    Reasons: none of its own.
+    """
     HandleStripeEvent: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.HandleStripeEventRequest, _clone_service_pb2.HandleStripeEventResponse]  # type: ignore[assignment]
     """Takes a raw Stripe webhook, verifies it and updates the ledger (automatic card updates, async payment results, deauthorised accounts)."""
 
 class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Clones customers' saved payment methods from a Stripe platform account to connected accounts, charges them there, and keeps the lineage."""
+    """Clones customers' saved payment methods from a Stripe platform account to connected accounts, charges them there, and keeps the lineage.
+
+    Each RPC says which Stripe calls it makes, what a retry with the same request_id does, and with which reasons (see ErrorReason) it may answer. Any may besides answer INVALID_REQUEST, CALLER_UNAUTHENTICATED, CALLER_NOT_PERMITTED, SERVICE_OVERLOADED, SERVICE_STOPPING, LEDGER_UNAVAILABLE or INTERNAL; any that asks Stripe STRIPE_RATE_LIMITED, STRIPE_UNREACHABLE or STRIPE_MISCONFIGURED; any with a request_id REQUEST_ID_REUSED, REQUEST_IN_PROGRESS, DEADLINE_TOO_SHORT or STRIPE_OUTCOME_UNKNOWN.
+    """
 
     @_abc_1.abstractmethod
     def CreateSetup(
@@ -181,7 +350,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.SavePaymentMethodRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.SavePaymentMethodResponse, _abc.Awaitable[_clone_service_pb2.SavePaymentMethodResponse]]:
-        """Saves an existing Stripe payment method, token or source on a platform customer (attach, optional default)."""
+        """Saves an existing Stripe payment method, token or source on a platform customer (attach, optional default).
+        Stripe: on the platform POST /v1/customers (for a new one), POST /v1/payment_methods/{pm}/attach or POST /v1/customers/{customer}/sources, POST and GET /v1/customers/{customer}.
+        A retry finds the customer and the attachment made, and answers them.
+        Reasons: CARD_DECLINED, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ListPlatformPaymentMethods(
@@ -189,7 +362,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.ListPlatformPaymentMethodsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.ListPlatformPaymentMethodsResponse, _abc.Awaitable[_clone_service_pb2.ListPlatformPaymentMethodsResponse]]:
-        """Lists what a platform customer has saved."""
+        """Lists what a platform customer has saved.
+        Stripe: on the platform GET /v1/customers/{customer} and GET /v1/customers/{customer}/payment_methods.
+        Safe to repeat.
+        Reasons: RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ClonePaymentMethod(
@@ -197,7 +374,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.ClonePaymentMethodRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.ClonePaymentMethodResponse, _abc.Awaitable[_clone_service_pb2.ClonePaymentMethodResponse]]:
-        """Clones one saved payment method to one connected account, by any of Stripe's three flows, and may attach it in the same call."""
+        """Clones one saved payment method to one connected account, by any of Stripe's three flows, and may attach it in the same call.
+        Stripe: on the account POST /v1/payment_methods, /v1/tokens or /v1/sources, by the flow; to attach, POST /v1/customers (the first time) or POST /v1/payment_methods/{pm}/attach.
+        A retry goes on with what was made: one clone, one connected customer.
+        Reasons: CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def AttachClone(
@@ -205,7 +386,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.AttachCloneRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.AttachCloneResponse, _abc.Awaitable[_clone_service_pb2.AttachCloneResponse]]:
-        """Attaches a clone to a customer on the connected account (creates that customer on first use)."""
+        """Attaches a clone to a customer on the connected account (creates that customer on first use).
+        Stripe: on the account POST /v1/customers (the first time) or POST /v1/payment_methods/{pm}/attach, and POST /v1/customers/{customer} for set_default.
+        A retry answers the attached clone; so does an attachment that holds already.
+        Reasons: CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, ETAG_MISMATCH, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def GetClone(
@@ -213,7 +398,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.GetCloneRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.GetCloneResponse, _abc.Awaitable[_clone_service_pb2.GetCloneResponse]]:
-        """Reads one clone from the ledger."""
+        """Reads one clone from the ledger.
+        Stripe: none.
+        Safe to repeat.
+        Reasons: RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ListClones(
@@ -221,7 +410,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.ListClonesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.ListClonesResponse, _abc.Awaitable[_clone_service_pb2.ListClonesResponse]]:
-        """Lists clones by original customer, original method or account; this is the view Stripe does not give."""
+        """Lists clones by original customer, original method or account; this is the view Stripe does not give.
+        Stripe: none.
+        Safe to repeat.
+        Reasons: none of its own.
+        """
 
     @_abc_1.abstractmethod
     def RefreshClone(
@@ -229,7 +422,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.RefreshCloneRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.RefreshCloneResponse, _abc.Awaitable[_clone_service_pb2.RefreshCloneResponse]]:
-        """Compares a clone with the platform object and, if stale, makes and attaches a new one that supersedes it."""
+        """Compares a clone with the platform object and, if stale, makes and attaches a new one that supersedes it.
+        Stripe: GET of the original on the platform and of the clone on the account; then, if stale, as ClonePaymentMethod.
+        A retry answers the same successor; with validate_only nothing is made.
+        Reasons: CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def RevokeClone(
@@ -237,7 +434,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.RevokeCloneRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.RevokeCloneResponse, _abc.Awaitable[_clone_service_pb2.RevokeCloneResponse]]:
-        """Detaches a clone on the connected account so that it can never be charged again."""
+        """Detaches a clone on the connected account so that it can never be charged again.
+        Stripe: on the account POST /v1/payment_methods/{pm}/detach or DELETE /v1/customers/{customer}/sources/{source}.
+        A retry answers the revoked clone.
+        Reasons: CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, ETAG_MISMATCH, INVALID_STATE, RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def CreateCharge(
@@ -245,7 +446,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.CreateChargeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.CreateChargeResponse, _abc.Awaitable[_clone_service_pb2.CreateChargeResponse]]:
-        """Makes a direct charge on the connected account with a clone."""
+        """Makes a direct charge on the connected account with a clone.
+        Stripe: on the account POST /v1/payment_intents (no money moves), then POST /v1/payment_intents/{pi}/confirm unless deferred.
+        A retry goes on with the same PaymentIntent, which can succeed only once; a decline is answered again and not tried again.
+        Reasons: AUTHENTICATION_REQUIRED, CAPABILITY_MISSING, CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def CloneAndCharge(
@@ -253,7 +458,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.CloneAndChargeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.CloneAndChargeResponse, _abc.Awaitable[_clone_service_pb2.CloneAndChargeResponse]]:
-        """Clones, attaches if asked, and charges, as one resumable workflow."""
+        """Clones, attaches if asked, and charges, as one resumable workflow.
+        Stripe: as ClonePaymentMethod, then as CreateCharge; a reused clone that the account no longer has is made anew, once.
+        A retry goes on with the same clone and PaymentIntent, which can succeed only once; a decline is answered again and not tried again.
+        Reasons: AUTHENTICATION_REQUIRED, CAPABILITY_MISSING, CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ConfirmCharge(
@@ -261,7 +470,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.ConfirmChargeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.ConfirmChargeResponse, _abc.Awaitable[_clone_service_pb2.ConfirmChargeResponse]]:
-        """Confirms a charge that waits for it (also after the customer has acted)."""
+        """Confirms a charge that waits for it (also after the customer has acted).
+        Stripe: on the account GET /v1/payment_intents/{pi}, then POST /v1/payment_intents/{pi}/confirm if it still waits; after a decline with the clone named again.
+        A retry is the same confirmation. A charge that is confirmed already is answered as it is; one that waits for the customer with its next_action and client secret.
+        Reasons: AUTHENTICATION_REQUIRED, CAPABILITY_MISSING, CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, ETAG_MISMATCH, INVALID_STATE, RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def CaptureCharge(
@@ -269,7 +482,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.CaptureChargeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.CaptureChargeResponse, _abc.Awaitable[_clone_service_pb2.CaptureChargeResponse]]:
-        """Captures an authorised charge, whole or in part."""
+        """Captures an authorised charge, whole or in part.
+        Stripe: on the account POST /v1/payment_intents/{pi}/capture.
+        A retry is the same capture. Of two requests for one charge Stripe lets one capture.
+        Reasons: CONNECTED_ACCOUNT_UNAVAILABLE, ETAG_MISMATCH, INVALID_STATE, RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def CancelCharge(
@@ -277,7 +494,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.CancelChargeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.CancelChargeResponse, _abc.Awaitable[_clone_service_pb2.CancelChargeResponse]]:
-        """Cancels a charge that has not been captured."""
+        """Cancels a charge that has not been captured.
+        Stripe: on the account POST /v1/payment_intents/{pi}/cancel.
+        A retry is the same cancellation. A charge that is canceled already is answered as it is.
+        Reasons: CONNECTED_ACCOUNT_UNAVAILABLE, ETAG_MISMATCH, INVALID_STATE, RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def RefundCharge(
@@ -285,7 +506,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.RefundChargeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.RefundChargeResponse, _abc.Awaitable[_clone_service_pb2.RefundChargeResponse]]:
-        """Refunds a captured charge, whole or in part."""
+        """Refunds a captured charge, whole or in part.
+        Stripe: on the account POST /v1/refunds.
+        A retry is the same refund; another request_id is another refund, of no more than is left.
+        Reasons: CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def GetCharge(
@@ -293,7 +518,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.GetChargeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.GetChargeResponse, _abc.Awaitable[_clone_service_pb2.GetChargeResponse]]:
-        """Reads one charge; may ask Stripe for its present state."""
+        """Reads one charge; may ask Stripe for its present state.
+        Stripe: none; with refresh GET /v1/payment_intents/{pi} on the account, which the ledger then keeps.
+        Safe to repeat. Never carries a client secret.
+        Reasons: CONNECTED_ACCOUNT_UNAVAILABLE, RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ListCharges(
@@ -301,7 +530,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.ListChargesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.ListChargesResponse, _abc.Awaitable[_clone_service_pb2.ListChargesResponse]]:
-        """Lists charges by original customer, clone or account."""
+        """Lists charges by original customer, clone or account.
+        Stripe: none.
+        Safe to repeat.
+        Reasons: none of its own.
+        """
 
     @_abc_1.abstractmethod
     def ListRefunds(
@@ -309,7 +542,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.ListRefundsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.ListRefundsResponse, _abc.Awaitable[_clone_service_pb2.ListRefundsResponse]]:
-        """Lists refunds of a charge."""
+        """Lists refunds of a charge.
+        Stripe: none.
+        Safe to repeat.
+        Reasons: RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ChargeBasket(
@@ -317,7 +554,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.ChargeBasketRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.ChargeBasketResponse, _abc.Awaitable[_clone_service_pb2.ChargeBasketResponse]]:
-        """Charges one shopper on several connected accounts, all or nothing."""
+        """Charges one shopper on several connected accounts, all or nothing.
+        Stripe: for each leg as CloneAndCharge with manual capture; all authorised: POST /v1/payment_intents/{pi}/capture for each; one refused: POST /v1/payment_intents/{pi}/cancel, or POST /v1/refunds where it is captured, for each.
+        The decision to capture is on record before the first capture. A retry goes on wherever it was; once a leg may be held it goes on without its caller, too, until all is taken or given back.
+        Reasons: AUTHENTICATION_REQUIRED, BASKET_NOT_CAPTURED, CAPABILITY_MISSING, CARD_DECLINED, CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, NOT_CLONEABLE, RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def GetBasket(
@@ -325,7 +566,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.GetBasketRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.GetBasketResponse, _abc.Awaitable[_clone_service_pb2.GetBasketResponse]]:
-        """Reads one basket from the ledger."""
+        """Reads one basket from the ledger.
+        Stripe: none.
+        Safe to repeat.
+        Reasons: RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def CreateCloneBatch(
@@ -405,7 +650,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.LookupRequestRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.LookupRequestResponse, _abc.Awaitable[_clone_service_pb2.LookupRequestResponse]]:
-        """Tells what became of a request_id without doing anything: the recovery primitive after a lost answer."""
+        """Tells what became of a request_id without doing anything: the recovery primitive after a lost answer.
+        Stripe: none.
+        Safe to repeat.
+        Reasons: none of its own.
+        """
 
     @_abc_1.abstractmethod
     def HandleStripeEvent(

@@ -16,10 +16,19 @@ from cloneservice_server.ports import Refused
 from cloneservice_server.stripe_gateway import explanations
 from cloneservice_server.stripe_gateway.explanations import Make, masked
 from cloneservice_server.stripe_gateway.field_paths import field_path
+from cloneservice_server.stripe_gateway.steps import STEPS
 
 _log = logging.getLogger(__name__)
 
 MESSAGE_CHARS = 500
+_ANYWHERE = {
+    "INVALID_REQUEST",
+    "REQUEST_IN_PROGRESS",
+    "STRIPE_MISCONFIGURED",
+    "STRIPE_OUTCOME_UNKNOWN",
+    "STRIPE_RATE_LIMITED",
+}
+"""Reasons of rows that any step may meet."""
 
 Matches = Callable[[Refused, str], bool]
 
@@ -40,6 +49,8 @@ def to_domain_error(refused: Refused, *, step: str) -> DomainError:
         _log.warning("unknown refusal at step %s: %s: %s", step, refused, masked(refused.message))
         return explanations.unknown(refused, step)
     error = row.make(refused, step)
+    if error.reason not in STEPS.get(step, {error.reason}) | _ANYWHERE:
+        _log.warning("step %s was refused as %s, which the contract does not say: %s", step, error.reason, refused)
     error.message = masked(error.message)[:MESSAGE_CHARS]
     return error
 
