@@ -21,7 +21,11 @@ def confirm_charge(
     request_id: str = "",
     timeout_s: float | None = None,
 ) -> Call[ChargeResult]:
-    """Confirm a charge that waits for it, also after the shopper has acted.
+    """Confirm a charge that waits for it: deferred, or declined because the shopper was needed and is here now.
+
+    After the shopper has acted it tells what became of the charge; one that is confirmed already is answered as it is.
+    `charge.next_action` of a charge that waits for the shopper carries the client secret for Stripe.js, to be used with
+    `charge.connected_account_id`.
 
     Args:
         charge_id: The charge (chg_...).
@@ -33,7 +37,8 @@ def confirm_charge(
 
     Raises:
         CardDeclined: The issuer or Stripe said no.
-        InvalidState: The charge does not wait for a confirmation.
+        CloneNotUsable: It was declined, and the clone cannot be charged again.
+        InvalidState: The charge is canceled, or a basket decides over it.
     """
     key = request_id or new_request_id()
     request = pb.ConfirmChargeRequest(
@@ -60,12 +65,13 @@ def capture_charge(
     Args:
         charge_id: The charge (chg_...).
         amount: How much, in minor units; None means all that is capturable. The rest is released.
-        application_fee: The platform's share; None leaves it as it was authorised.
+        application_fee: The platform's share, restated; None leaves it as it was authorised. Never more than `amount`.
         etag: The charge's etag as last read; refuse if it has changed since.
         request_id: Key of the intent, a UUID; made here when not given.
         timeout_s: Seconds for all tries together.
 
     Raises:
+        InvalidRequest: More than what is capturable, or in another currency.
         InvalidState: The charge is not authorised, or captured already.
     """
     key = request_id or new_request_id()
@@ -82,7 +88,7 @@ def capture_charge(
 def cancel_charge(
     charge_id: str, *, reason: str = "", etag: str = "", request_id: str = "", timeout_s: float | None = None
 ) -> Call[ChargeResult]:
-    """Cancel a charge that has not been captured.
+    """Cancel a charge that has not been captured; one that is canceled already is answered as it is.
 
     Args:
         charge_id: The charge (chg_...).
@@ -125,6 +131,7 @@ def refund_charge(
         timeout_s: Seconds for all tries together.
 
     Raises:
+        InvalidRequest: More than is left; `error.metadata["left"]` says how much is, in minor units.
         InvalidState: The charge is not captured, or refunded already.
     """
     key = request_id or new_request_id()

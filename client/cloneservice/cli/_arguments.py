@@ -314,6 +314,51 @@ def _batch_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", choices=_words(BatchItemState), action="append", default=[], help="may be repeated")
 
 
+def _part(parser: argparse.ArgumentParser, whole: str) -> None:
+    parser.add_argument("--amount", type=_minor_units, metavar="MINOR", help=f"default: {whole}")
+    parser.add_argument("--currency", default="", metavar="CODE", help="of the amount; ISO 4217, such as usd")
+
+
+def _charges_confirm(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("charge", metavar="chg_...")
+    parser.add_argument("--off-session", action="store_true", help="the shopper is absent")
+    parser.add_argument("--return-url", default="", metavar="URL", help="where a redirect comes back to")
+    _request_id(parser)
+
+
+def _charges_capture(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("charge", metavar="chg_...")
+    _part(parser, "all that was authorised")
+    parser.add_argument("--fee", type=_minor_units, metavar="MINOR", help="restate the platform's share")
+    _request_id(parser)
+
+
+def _charges_cancel(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("charge", metavar="chg_...")
+    reasons = ("duplicate", "fraudulent", "requested_by_customer", "abandoned")
+    parser.add_argument("--reason", choices=reasons, default="", help="for Stripe's records")
+    _request_id(parser)
+
+
+def _charges_refund(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("charge", metavar="chg_...")
+    _part(parser, "all that is left")
+    reasons = ("duplicate", "fraudulent", "requested_by_customer")
+    parser.add_argument("--reason", choices=reasons, default="", help="for Stripe's records")
+    parser.add_argument("--refund-fee", action="store_true", help="give the platform's share back too, in proportion")
+    _metadata(parser)
+    _request_id(parser)
+
+
+def _charges_refunds(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("charge", metavar="chg_...")
+    _limit(parser)
+
+
+def _baskets_get(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("basket", metavar="bsk_...")
+
+
 def _lookup(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("looked_up", metavar="REQUEST_ID")
 
@@ -338,6 +383,7 @@ _GROUPS = {
     "payment-methods": "What shoppers saved on the platform.",
     "clones": "Clones, by the lineage that Stripe does not keep.",
     "charges": "Charges, over all connected accounts.",
+    "baskets": "Purchases from several sellers at once.",
     "batch": "Jobs over many customers and accounts; they run on whether anybody watches or not.",
 }
 _COMMANDS: Mapping[str, tuple[str, Add]] = {
@@ -351,6 +397,12 @@ _COMMANDS: Mapping[str, tuple[str, Add]] = {
     "clones attach": ("Attach a clone to a customer of its account.", _clones_attach),
     "charges list": ("List charges, newest first.", _charges_list),
     "charges get": ("Show a charge.", _charges_get),
+    "charges confirm": ("Confirm a charge that waits for it, also after the shopper has acted.", _charges_confirm),
+    "charges capture": ("Capture an authorised charge, whole or in part.", _charges_capture),
+    "charges cancel": ("Cancel a charge that was not captured.", _charges_cancel),
+    "charges refund": ("Refund a captured charge, whole or in part.", _charges_refund),
+    "charges refunds": ("List the refunds of a charge, newest first.", _charges_refunds),
+    "baskets get": ("Show a basket and what became of each seller's part.", _baskets_get),
     "batch create": ("Clone many customers to many accounts, or refresh or revoke their clones.", _batch_create),
     "batch watch": ("Follow a batch to its end.", _batch),
     "batch get": ("Show a batch, with its failures by reason.", _batch),

@@ -22,7 +22,7 @@ from cloneservice import (
     PlatformPaymentMethod,
     SaveResult,
 )
-from cloneservice.cli import _batches
+from cloneservice.cli import _batches, _charge_life
 from cloneservice.cli._arguments import UsageError, attach_options, charge_options
 
 
@@ -141,6 +141,12 @@ COMMANDS: Mapping[str, Callable[[CloneClient, Namespace], Any]] = {
     "clones attach": clones_attach,
     "charges list": charges_list,
     "charges get": charges_get,
+    "charges confirm": _charge_life.confirm,
+    "charges capture": _charge_life.capture,
+    "charges cancel": _charge_life.cancel,
+    "charges refund": _charge_life.refund,
+    "charges refunds": _charge_life.refunds,
+    "baskets get": _charge_life.basket,
     "batch create": _batches.create,
     "batch watch": _batches.watch,
     "batch get": _batches.get,

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from cloneservice import (
+    BasketLeg,
     BatchFailures,
     Charge,
     Clone,
@@ -18,6 +19,7 @@ from cloneservice import (
     Money,
     PaymentMethodSummary,
     PlatformPaymentMethod,
+    Refund,
 )
 
 SECRETS = frozenset({"client_secret"})
@@ -89,6 +91,10 @@ def _cell(value: object) -> str:
         case BatchFailures():
             more = ", ..." if value.count > len(value.example_indexes) else ""
             return f"{value.reason} {value.count} (items {', '.join(map(str, value.example_indexes))}{more})"
+            return f"{value.reason} {value.count} (items {', '.join(map(str, value.example_indexes))}, ...)"
+        case BasketLeg():
+            shown = (value.connected_account_id, str(value.amount), value.state, value.charge_id)
+            return " ".join(filter(None, (*shown, value.error.reason if value.error else "")))
         case tuple():
             return "; ".join(map(_cell, value))
         case float():
@@ -143,6 +149,14 @@ COLUMNS: Mapping[type, Sequence[Column]] = {
         ("PAYMENT INTENT", lambda charge: charge.stripe_payment_intent_id),
         ("DECLINE", lambda charge: charge.decline and (charge.decline.decline_code or charge.decline.code)),
         ("CREATED", lambda charge: charge.create_time),
+    ),
+    Refund: (
+        ("REFUND", lambda refund: refund.refund_id),
+        ("STATE", lambda refund: refund.state),
+        ("AMOUNT (MINOR)", lambda refund: refund.amount and str(refund.amount)),
+        ("REASON", lambda refund: refund.reason),
+        ("STRIPE REFUND", lambda refund: refund.stripe_refund_id),
+        ("CREATED", lambda refund: refund.create_time),
     ),
     CloneBatch: (
         ("BATCH", lambda batch: batch.batch_id),
