@@ -312,6 +312,20 @@ async def test_only_the_basket_decides_over_its_legs(
     assert done.basket.state is BasketState.SUCCEEDED
 
 
+async def test_an_erasure_meanwhile_leaves_no_basket_half_paid(
+    client: AsyncCloneClient, stripe: StripeHttp, sellers: list[str], app: App
+) -> None:
+    customer, _ = stripe.saved_card()
+    fault(stripe, CAPTURE, sellers[1], "drop_before", times=4)
+    request_id, _ = await asked_once(app, customer, sellers)
+    await client.erase_customer(customer)
+    done = await client.charge_basket(customer, legs_of(sellers), request_id=request_id)
+
+    assert done.basket.state is BasketState.SUCCEEDED
+    assert done.basket.platform_customer_id != customer
+    assert [kept(stripe, seller) for seller in sellers] == [1000, 1100, 1200]
+
+
 async def test_what_does_not_make_a_basket_is_refused(
     client: AsyncCloneClient, stripe: StripeHttp, sellers: list[str]
 ) -> None:

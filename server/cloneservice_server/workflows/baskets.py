@@ -63,7 +63,7 @@ async def _opened(run: Run, command: ChargeBasket) -> Basket:
     basket_id = basket_id_of(run.request_id)
     basket = await run.ledger.get_basket(basket_id)
     if basket is not None:
-        if not run.resumed or not _is_for(basket, command):
+        if not run.resumed or not _is_for(run, basket, command):
             raise errors.RequestIdReused(
                 f"This request_id charged the basket {basket_id} in the past, and its answer is kept no longer; "
                 "GetBasket shows it. A new intent needs a new request_id",
@@ -95,10 +95,12 @@ def _planned(options: BasketLegOptions) -> BasketLeg:
     return BasketLeg(options.connected_account_id, options.amount, fee)
 
 
-def _is_for(basket: Basket, command: ChargeBasket) -> bool:
+def _is_for(run: Run, basket: Basket, command: ChargeBasket) -> bool:
+    """Whether it is what is asked for, its shopper erased meanwhile or not."""
+    shopper = command.platform_customer_id
     wanted = tuple(map(_planned, command.legs))
     planned = tuple(BasketLeg(leg.connected_account_id, leg.amount, leg.application_fee) for leg in basket.legs)
-    return (basket.platform_customer_id, planned) == (command.platform_customer_id, wanted)
+    return planned == wanted and basket.platform_customer_id in (shopper, run.pseudonyms.of(shopper))
 
 
 def _leg(basket: Basket, index: int) -> Leg:
