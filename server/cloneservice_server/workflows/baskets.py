@@ -221,13 +221,15 @@ async def _give_back(run: Run, basket: Basket, command: ChargeBasket) -> Basket:
 
 
 async def _give_back_leg(run: Run, basket: Basket, index: int, command: ChargeBasket) -> BasketLeg:
-    """Cancel or refund one leg, whatever is known of it so far; a final refusal leaves it STUCK."""
+    """Cancel one leg, or refund it where Stripe says that it is captured; a final refusal leaves it STUCK.
+
+    A capture whose answer was lost is not sent again to learn of it: the cancellation tells, and takes no money.
+    """
     leg, name = basket.legs[index], _leg(basket, index).name
     charge = await _charge_of(run, basket, index, command)
     if charge is None:
         return _ended(leg, BasketLegState.CANCELED)
     leg = dataclasses.replace(leg, charge_id=charge.charge_id)
-    charge = await _with_open_capture(run, charge, f"capture:{name}")
     try:
         if charge.state is not ChargeState.SUCCEEDED:
             effect = NewEffect(f"cancel:{name}", "cancel", calls.cancel_payment_intent(charge))
@@ -268,19 +270,6 @@ async def _charge_of(run: Run, basket: Basket, index: int, command: ChargeBasket
             raise
         return None
     return stage_created(run, made, _charge_options(command, index), leg, facts)[1]
-
-
-async def _with_open_capture(run: Run, charge: Charge, effect_id: str) -> Charge:
-    """The charge after a capture whose outcome is still unknown has been learnt."""
-    row = await run.ledger.get_effect(effect_id)
-    if row is None or row.state is not EffectState.INTENT:
-        return charge
-    try:
-        return stage_facts(run, charge, await run.effect(NewEffect(row.effect_id, row.kind, row.call)))
-    except errors.DomainError as error:
-        if not error.final:
-            raise
-        return charge
 
 
 async def _settle_open(run: Run, basket: Basket) -> None:
