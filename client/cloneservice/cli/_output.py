@@ -91,7 +91,6 @@ def _cell(value: object) -> str:
         case BatchFailures():
             more = ", ..." if value.count > len(value.example_indexes) else ""
             return f"{value.reason} {value.count} (items {', '.join(map(str, value.example_indexes))}{more})"
-            return f"{value.reason} {value.count} (items {', '.join(map(str, value.example_indexes))}, ...)"
         case BasketLeg():
             shown = (value.connected_account_id, str(value.amount), value.state, value.charge_id)
             return " ".join(filter(None, (*shown, value.error.reason if value.error else "")))
