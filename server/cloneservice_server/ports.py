@@ -329,6 +329,14 @@ class ForgetEffects:
 
 
 @dataclass(frozen=True, slots=True)
+class StrikeBatchItems:
+    """Put a pseudonym in the place of an erased customer in all items of batches that are over."""
+
+    platform_customer_id: str
+    pseudonym: str
+
+
+@dataclass(frozen=True, slots=True)
 class FinishRequest:
     """The request's last write: its final state with result or error, or PARKED/INDETERMINATE with the error so far.
 
@@ -367,6 +375,7 @@ Write = (
     | DropConnectedCustomer
     | DropPlatformCustomer
     | ForgetEffects
+    | StrikeBatchItems
     | FinishRequest
     | LinkRequest
 )

@@ -79,6 +79,8 @@ class ItemDone:
     reason: str = ""
     error: str = field(default="", repr=False)
     spent_request_ids: tuple[str, ...] = ()
+    pseudonym: str = ""
+    """Takes the place of a customer that the item has erased."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from cloneservice import (
     CloneBatch,
     CloneState,
     CrossProduct,
+    Money,
 )
 
 from tests.stripe_http import StripeHttp
@@ -93,3 +94,47 @@ async def test_clones_are_refreshed_where_stale_and_revoked_for_good(
     assert (cloned.succeeded_count, refreshed.succeeded_count, refreshed.skipped_count) == (2, 1, 1)
     assert (revoked.succeeded_count, revoked.state) == (2, BatchState.SUCCEEDED)
     assert CloneState.ATTACHED not in states
+
+
+async def test_a_batch_forgets_shoppers_on_one_account_and_nowhere_else(
+    client: AsyncCloneClient, stripe: StripeHttp
+) -> None:
+    (first, _), (second, _), (stranger, _) = stripe.saved_card(), stripe.saved_card(), stripe.saved_card()
+    left, stays = stripe.connected_account(), stripe.connected_account()
+    for customer, account in ((first, left), (second, left), (first, stays)):
+        await client.clone_and_charge(
+            platform_customer_id=customer, connected_account_id=account, amount=Money(1999, "USD")
+        )
+
+    everybody = CrossProduct((first, second, stranger), (left,))
+    batch_id = (await client.create_batch(BatchOperation.ERASE, everybody)).batch.batch_id
+    final = [event async for event in client.watch_batch(batch_id)][-1].batch
+    items = [item async for item in client.list_batch_items(batch_id)]
+
+    assert final is not None
+    assert (final.state, final.succeeded_count, final.skipped_count) == (BatchState.SUCCEEDED, 2, 1)
+    assert customers_there(stripe, left) == []
+    assert customers_there(stripe, stays) == [first]
+    assert [charge.connected_account_id async for charge in client.list_charges(platform_customer_id=first)] == [stays]
+    assert not {first, second, stranger} & {item.platform_customer_id for item in items}
+    again = await client.clone_and_charge(
+        platform_customer_id=first, connected_account_id=stays, amount=Money(500, "USD")
+    )
+    assert again.reused
+
+
+async def test_an_erased_shopper_is_struck_out_of_the_batches_of_before(
+    client: AsyncCloneClient, stripe: StripeHttp
+) -> None:
+    (gone, card), (other, _) = stripe.saved_card(), stripe.saved_card()
+    account = stripe.connected_account()
+    pairs = [BatchPair(gone, account, card), BatchPair(other, account)]
+    batch_id = (await client.create_batch(BatchOperation.CLONE, pairs)).batch.batch_id
+    assert [event async for event in client.watch_batch(batch_id)][-1].batch
+
+    await client.erase_customer(gone)
+
+    items = [item async for item in client.list_batch_items(batch_id)]
+    assert gone not in {item.platform_customer_id for item in items}
+    assert card not in {item.platform_payment_method_id for item in items}
+    assert other in {item.platform_customer_id for item in items}

@@ -126,7 +126,7 @@ async def test_an_open_batch_is_fed_in_chunks_and_sealed(stub: Any) -> None:
     "fields",
     [
         {"cross_product": cross(1001, 1000)},
-        {"operation": types.CloneBatch.OPERATION_ERASE},
+        {"operation": types.CloneBatch.OPERATION_ERASE, "flow": types.CLONE_FLOW_TOKEN},
         {"operation": types.CloneBatch.OPERATION_REVOKE, "flow": types.CLONE_FLOW_TOKEN},
         {"attach": pb.AttachOptions(connected_customer_id="cus_9")},
         {"pairs": pb.CloneBatchPairs()},

@@ -61,7 +61,7 @@ def create_batch(
     """Store a durable job; it runs on whether anybody watches or not.
 
     Args:
-        operation: CLONE, REFRESH or REVOKE.
+        operation: CLONE, REFRESH, REVOKE or ERASE.
         selection: Named pairs (about 50,000 fit in one message), or every customer on every account (at most 1,000,000
             items). None leaves the batch OPEN for add_batch_items.
         flow: For CLONE: Stripe's mechanism; None lets the service choose by the id.

@@ -1800,7 +1800,7 @@ class CreateCloneBatchRequest(_message.Message):
     request_id: _builtins.str
     """Caller's idempotency key for this intent, a UUID; repeat it on every retry. Kept 30 days."""
     operation: _types_pb2.CloneBatch.Operation.ValueType
-    """CLONE, REFRESH or REVOKE."""
+    """CLONE, REFRESH, REVOKE, or ERASE: each customer is forgotten on each account. EraseCustomer forgets one everywhere."""
     flow: _types_pb2.CloneFlow.ValueType
     """For CLONE."""
     max_concurrency: _builtins.int

@@ -205,12 +205,16 @@ class CreateSetup:
 
 @dataclass(frozen=True, slots=True)
 class EraseCustomer:
-    """Erase a shopper on all accounts and in the ledger; on the platform at Stripe if asked."""
+    """Erase a shopper on all accounts and in the ledger; on the platform at Stripe if asked.
+
+    With `connected_account_id` on that account alone, as a batch does: what the ledger knows of the others stays.
+    """
 
     method: ClassVar[str] = "EraseCustomer"
     platform_customer_id: str
     delete_platform_customer: bool = False
     validate_only: bool = False
+    connected_account_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

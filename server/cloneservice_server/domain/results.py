@@ -94,6 +94,8 @@ class CustomerErased:
     create_time_us: int = 0
     end_time_us: int = 0
     preview: bool = False
+    pseudonym: str = ""
+    """What stands for the shopper in the ledger from now on."""
 
 
 @dataclass(frozen=True, slots=True)

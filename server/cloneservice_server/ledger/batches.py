@@ -377,7 +377,9 @@ RETURNING batch_id"""
 # The lock of the batch's row makes sequences visible in their order: a watcher never sees a later one first.
 _FINISH = """
 UPDATE batch_item SET state = $3, attempts = attempts + CAST($4 AS bigint), clone_id = $5, reason = $6, error = $7,
-    sequence = (SELECT last_sequence FROM batch WHERE batch_id = $8) - CAST($9 AS bigint)
+    sequence = (SELECT last_sequence FROM batch WHERE batch_id = $8) - CAST($9 AS bigint),
+    platform_customer_id = CASE WHEN $10 = '' THEN platform_customer_id ELSE $10 END,
+    platform_payment_method_id = CASE WHEN $10 = '' THEN platform_payment_method_id ELSE '' END
 WHERE batch_no = $1 AND item_index = $2 AND state = 'pending' AND {after}
 RETURNING item_index"""
 
@@ -396,7 +398,7 @@ def finish(batch_id: str, done: Sequence[ItemDone]) -> list[Part]:
     parts = [Part(_COUNT, (batch_id, *counts, skipped, reused, len(done)), EffectTaken, row)]
     for later, item in zip(reversed(range(len(done))), done, strict=True):
         outcome = (item.state.value, item.attempts, item.clone_id, item.reason, item.error)
-        parts.append(Part(_FINISH, (number, item.index, *outcome, batch_id, later), EffectTaken, row))
+        parts.append(Part(_FINISH, (number, item.index, *outcome, batch_id, later, item.pseudonym), EffectTaken, row))
         for request_id in item.spent_request_ids:
             # A voided effect stays: its epoch keeps a retry from Stripe's stored refusal.
             parts.append(Part(_FORGET_EFFECTS, (request_id,), None, row))

@@ -20,6 +20,7 @@ from cloneservice_server.ports import (
     PutConnectedAccount,
     PutConnectedCustomer,
     PutPlatformCustomer,
+    StrikeBatchItems,
 )
 
 # Version 1 is the first row (another of that id is somebody else's); later versions replace their predecessor.
@@ -141,6 +142,15 @@ def forget_effects(write: ForgetEffects) -> Part:
     names = ", ".join(f"${number}" for number in range(1, len(write.effect_ids) + 1))
     sql = f"DELETE FROM effect WHERE effect_id IN ({names}) AND state <> 'intent' AND {{after}} RETURNING effect_id"  # noqa: S608
     return Part(sql, write.effect_ids)
+
+
+def strike_batch_items(write: StrikeBatchItems) -> Part:
+    """Erasures are rare and items many: they are gone through, and carry no index by customer."""
+    sql = """
+UPDATE batch_item SET platform_customer_id = $2, platform_payment_method_id = ''
+WHERE platform_customer_id = $1 AND state <> 'pending' AND {after}
+RETURNING item_index"""
+    return Part(sql, (write.platform_customer_id, write.pseudonym))
 
 
 def put_connected_account(write: PutConnectedAccount) -> Part:

@@ -27,6 +27,7 @@ from cloneservice_server.ports import (
     PutPlatformCustomer,
     PutRefund,
     SettleEffect,
+    StrikeBatchItems,
     VoidEffect,
     Write,
 )
@@ -337,6 +338,8 @@ def writes_of(writes: Sequence[Write]) -> list[Part]:
                 parts.append(lineage.drop_platform_customer(write))
             case ForgetEffects():
                 parts.append(lineage.forget_effects(write))
+            case StrikeBatchItems():
+                parts.append(lineage.strike_batch_items(write))
             case LinkRequest() | FinishRequest():
                 pass
     return parts

@@ -313,8 +313,6 @@ def _create_clone_batch(prefix: str, request: Any) -> Violations:
     if request.attach.connected_customer_id:
         yield FieldViolation(f"{prefix}attach.connected_customer_id", "must be empty: each item has its own customer")
     clones = types_pb2.CloneBatch.OPERATION_CLONE
-    if request.operation == types_pb2.CloneBatch.OPERATION_ERASE:
-        yield FieldViolation(f"{prefix}operation", "must be CLONE, REFRESH or REVOKE; for ERASE call EraseCustomer")
     for name in ("flow", "attach"):
         is_set = request.HasField(name) if name == "attach" else request.flow
         if is_set and request.operation != clones:

@@ -11,10 +11,11 @@ from cloneservice_server.domain.commands import (
     AttachOptions,
     ClonePaymentMethod,
     Command,
+    EraseCustomer,
     RefreshClone,
     RevokeClone,
 )
-from cloneservice_server.domain.results import Result
+from cloneservice_server.domain.results import CustomerErased, Result
 from cloneservice_server.domain.values import CloneState
 from cloneservice_server.ports import CloneFilter, Ledger, Page
 
@@ -33,6 +34,7 @@ class Outcome:
     clone_id: str = ""
     reused: bool = False
     error: errors.DomainError | None = None
+    pseudonym: str = ""
 
 
 async def commands_of(ledger: Ledger, plan: BatchPlan, item: BatchItem) -> list[Command]:
@@ -48,7 +50,7 @@ async def commands_of(ledger: Ledger, plan: BatchPlan, item: BatchItem) -> list[
             )
         ]
     if plan.operation is BatchOperation.ERASE:
-        raise errors.InvalidState("Erasure is a workflow of EraseCustomer, not a batch", {"operation": "ERASE"})
+        return [EraseCustomer(item.platform_customer_id, connected_account_id=item.connected_account_id)]
     where = CloneFilter(
         platform_customer_id=item.platform_customer_id,
         platform_payment_method_id=item.platform_payment_method_id,
@@ -65,10 +67,21 @@ def outcome_of(plan: BatchPlan, results: list[Result]) -> Outcome:
     """What the answers of an item's commands make of it: a refresh that found nothing stale is SKIPPED."""
     if not results:
         return Outcome(ItemState.SKIPPED)
+    if isinstance(erased := results[0], CustomerErased):
+        return _erased(erased)
     clone = next((made.clone_id for result in results if (made := getattr(result, "clone", None))), "")
     if plan.operation is BatchOperation.REFRESH and not any(getattr(result, "changed", True) for result in results):
         return Outcome(ItemState.SKIPPED, clone)
     return Outcome(ItemState.SUCCEEDED, clone, reused=all(getattr(result, "reused", False) for result in results))
+
+
+def _erased(result: CustomerErased) -> Outcome:
+    """SKIPPED where nothing was; FAILED where the account is beyond reach, though this ledger has forgotten."""
+    refused = next((errors.decode(account.error) for account in result.accounts if account.error), None)
+    if refused is not None:
+        return Outcome(ItemState.FAILED, error=refused, pseudonym=result.pseudonym)
+    state = ItemState.SUCCEEDED if result.accounts else ItemState.SKIPPED
+    return Outcome(state, pseudonym=result.pseudonym)
 
 
 def request_hash(command: Command) -> str:

@@ -389,4 +389,5 @@ def _done(item: BatchItem, outcome: Outcome, attempts: int, spent: list[str]) ->
         reason=outcome.error.reason if outcome.error else "",
         error=errors.encode(outcome.error) if outcome.error else "",
         spent_request_ids=tuple(spent),
+        pseudonym=outcome.pseudonym,
     )

@@ -36,6 +36,7 @@ from cloneservice_server.ports import (
     PutCharge,
     PutClone,
     PutConnectedCustomer,
+    StrikeBatchItems,
     StripeCall,
     Write,
 )
@@ -80,7 +81,7 @@ class _Traces:
 async def erase_customer(run: Run, command: EraseCustomer) -> CustomerErased:
     """Erase at Stripe, then here; then look whether anything came in between, and begin again if so."""
     customer = command.platform_customer_id
-    known = await _traces(run, customer)
+    known = await _traces(run, customer, command.connected_account_id)
     refused: dict[str, str] = {}
     for account in known.accounts():
         try:
@@ -89,8 +90,8 @@ async def erase_customer(run: Run, command: EraseCustomer) -> CustomerErased:
             refused[account] = errors.encode(error)
     if command.delete_platform_customer:
         await _delete(run, "", customer)
-    await _erase_in_ledger(run, customer, known)
-    left = await _traces(run, customer)
+    await _erase_in_ledger(run, command, known)
+    left = await _traces(run, customer, command.connected_account_id)
     if left.clones or left.charges:
         raise Restart
     return await _report(run, command, refused)
@@ -145,9 +146,10 @@ async def _delete(run: Run, account: str, customer: str) -> None:
 # ---------------------------------------------------------------------------------------------------- in the ledger
 
 
-async def _erase_in_ledger(run: Run, customer: str, known: _Traces) -> None:
+async def _erase_in_ledger(run: Run, command: EraseCustomer, known: _Traces) -> None:
+    customer, everywhere = command.platform_customer_id, not command.connected_account_id
     now_us, alias = run.now_us(), run.pseudonyms.of(customer)
-    baskets = {charge.basket_id for charge in known.charges if charge.basket_id}
+    baskets = {charge.basket_id for charge in known.charges if charge.basket_id and everywhere}
     writes: list[Write] = [PutCharge(_charge_without_person(charge, alias, now_us)) for charge in known.charges]
     for basket_id in sorted(baskets):
         basket = await run.ledger.get_basket(basket_id)
@@ -157,7 +159,9 @@ async def _erase_in_ledger(run: Run, customer: str, known: _Traces) -> None:
         writes += await _tombstone(run, made, alias, now_us)
     for account in known.accounts():
         writes += await _forget_connected_customer(run, account, customer, alias)
-    writes += await _forget_platform_customer(run, customer)
+    if everywhere:
+        writes += await _forget_platform_customer(run, customer)
+        writes.append(StrikeBatchItems(customer, alias))
     for start in range(0, len(writes), _WRITES_MAX):
         await run.flush(*writes[start : start + _WRITES_MAX])
 
@@ -243,12 +247,16 @@ async def _forget_platform_customer(run: Run, customer: str) -> list[Write]:
 # ------------------------------------------------------------------------------------------------------------ reads
 
 
-async def _traces(run: Run, customer: str) -> _Traces:
+async def _traces(run: Run, customer: str, account: str = "") -> _Traces:
+    """All that is of a shopper, on one account if it is named."""
+
     async def clones(page: Page) -> list[Clone]:
-        return await run.ledger.list_clones(CloneFilter(platform_customer_id=customer), page)
+        where = CloneFilter(platform_customer_id=customer, connected_account_id=account)
+        return await run.ledger.list_clones(where, page)
 
     async def charges(page: Page) -> list[Charge]:
-        return await run.ledger.list_charges(ChargeFilter(platform_customer_id=customer), page)
+        where = ChargeFilter(platform_customer_id=customer, connected_account_id=account)
+        return await run.ledger.list_charges(where, page)
 
     return _Traces(await _all(clones, lambda made: made.clone_id), await _all(charges, lambda charge: charge.charge_id))
 
@@ -267,20 +275,22 @@ async def _all(read: Callable[[Page], Awaitable[list[Row]]], name: Callable[[Row
 async def _report(run: Run, command: EraseCustomer, refused: dict[str, str]) -> CustomerErased:
     """What this request erased, read from its tombstones: after a crash, too, it is all of it."""
     alias, since_us = run.pseudonyms.of(command.platform_customer_id), run.row.create_time_us
+    account = command.connected_account_id
 
     async def clones(page: Page) -> list[Clone]:
-        where = CloneFilter(platform_customer_id=alias, states=(CloneState.ERASED,))
+        where = CloneFilter(platform_customer_id=alias, connected_account_id=account, states=(CloneState.ERASED,))
         return await run.ledger.list_clones(where, page)
 
     async def charges(page: Page) -> list[Charge]:
-        return await run.ledger.list_charges(ChargeFilter(platform_customer_id=alias), page)
+        where = ChargeFilter(platform_customer_id=alias, connected_account_id=account)
+        return await run.ledger.list_charges(where, page)
 
     erased = _Traces(
         [made for made in await _all(clones, lambda made: made.clone_id) if made.update_time_us >= since_us],
         [one for one in await _all(charges, lambda charge: charge.charge_id) if one.update_time_us >= since_us],
     )
     accounts = tuple(
-        dataclasses.replace(erased.count(account), error=refused.get(account, "")) for account in erased.accounts()
+        dataclasses.replace(erased.count(there), error=refused.get(there, "")) for there in erased.accounts()
     )
     return CustomerErased(
         accounts=accounts,
@@ -289,6 +299,7 @@ async def _report(run: Run, command: EraseCustomer, refused: dict[str, str]) -> 
         kept=_kept(command, refused),
         create_time_us=since_us,
         end_time_us=run.now_us(),
+        pseudonym=alias,
     )
 
 
