@@ -77,6 +77,16 @@ class Story:
             )
             return answer
 
+    def ask_until_answered(self, port: int) -> pb.CloneAndChargeResponse:
+        """As the service config has clients do: what was parked as never begun waits for its caller to repeat."""
+        for _ in range(3):
+            try:
+                return self.ask(port)
+            except grpc.RpcError as parked:
+                if parked.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise
+        return self.ask(port)
+
     def lookup(self, port: int) -> pb.LookupRequestResponse:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             asked = pb.LookupRequestRequest(request_id=self.request.request_id)
@@ -111,7 +121,7 @@ def test_killed_here_it_charges_once_and_answers_the_same(story: Story, boundary
     assert story.servers.wait(pid) == signal.SIGKILL
 
     pid, port = story.start()
-    first, second = story.ask(port), story.ask(port)
+    first, second = story.ask_until_answered(port), story.ask(port)
     told = story.lookup(port)
     story.servers.stop(pid)
 

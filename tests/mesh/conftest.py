@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from fake_stripe.sandbox import Sandbox
 
 from fake_stripe import FakeStripe
-from tests.mesh.secured import Secured, secured
 from tests.mesh.servers import Server
 from tests.postgres_fixture import postgres_server, postgres_url  # noqa: F401 - fixtures
 from tests.stripe_http import StripeHttp
+
+if TYPE_CHECKING:
+    from tests.mesh.secured import Secured
 
 if "MESH" not in os.environ:  # `make mesh` sets it, and brings Envoy; `make test` does without, and stays short
     collect_ignore_glob = ["test_*.py"]
@@ -56,5 +59,7 @@ def replicas(stripe: StripeHttp, postgres_url: str, tmp_path: Path) -> Iterator[
 @pytest.fixture
 def mesh(stripe: StripeHttp, postgres_url: str, tmp_path: Path) -> Iterator[Secured]:  # noqa: F811
     """Envoy with everything on, mutual TLS and a policy."""
+    from tests.mesh.secured import secured  # needs Envoy's package, which only `make mesh` brings
+
     with secured(stripe, postgres_url, tmp_path) as running:
         yield running

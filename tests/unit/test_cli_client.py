@@ -431,6 +431,15 @@ def interrupted(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Programs started here hear Ctrl-C, also where this one was started in the background and does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_says_with_which_request_id_to_go_on(service: ScriptedService) -> None:
     with serving(service) as target:
         process = command(target, "charge", "--clone", "cln_1", *MONEY)
