@@ -14,7 +14,7 @@ from cloneservice_server.domain.batches import (
 )
 from cloneservice_server.domain.values import RequestState
 from cloneservice_server.ledger import SqlLedger
-from cloneservice_server.ports import EffectTaken, Page, PutClone
+from cloneservice_server.ports import EffectTaken, Page, PutClone, StrikeBatchItems
 from cloneservice_server.ports_batches import BatchRequest, Expansion, ItemDone, NewItem, Share
 
 from tests import ledger_values as given
@@ -356,4 +356,31 @@ async def test_shares_are_seen_by_all_while_their_leases_last(replicas: tuple[Sq
     assert [(share.owner, share.wanting, share.foreground_per_s) for share in seen] == [
         ("one", True, 2.5),
         ("two", False, 1.0),
+    ]
+
+
+async def test_an_item_that_erased_a_customer_keeps_a_pseudonym_in_its_place(ledger: SqlLedger) -> None:
+    await laid_out(ledger)
+
+    await ledger.finish_items("bat_1", [done(0, pseudonym="erased_1"), done(1)])
+
+    names = [item.platform_customer_id for item in await ledger.list_items("bat_1", [], -1, 10)]
+    assert names == ["erased_1", "cus_2", "cus_1", "cus_2"]
+
+
+async def test_an_erased_customer_is_struck_out_of_items_that_are_over(ledger: SqlLedger) -> None:
+    pairs = Selection(
+        ("cus_1", "cus_1", "cus_2"), ("acct_a", "acct_b", "acct_a"), ("pm_1", "pm_1", "pm_2"), paired=True
+    )
+    await laid_out(ledger, selection=pairs)
+    await ledger.finish_items("bat_1", [done(0), done(2)])
+
+    await ledger.commit(None, [StrikeBatchItems("cus_1", "erased_1"), StrikeBatchItems("cus_9", "erased_9")])
+
+    items = await ledger.list_items("bat_1", [], -1, 10)
+    # What has still to be carried out keeps its customer, and the answer of an erasure says so.
+    assert [(item.platform_customer_id, item.platform_payment_method_id) for item in items] == [
+        ("erased_1", ""),
+        ("cus_1", "pm_1"),
+        ("cus_2", "pm_2"),
     ]

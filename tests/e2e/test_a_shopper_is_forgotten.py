@@ -61,7 +61,8 @@ async def test_a_shopper_is_erased_on_every_account_and_in_the_ledger(
     assert (erased.batch.state, erased.batch.total_count, erased.batch.succeeded_count) == (BatchState.SUCCEEDED, 3, 3)
     assert (erased.clone_count, erased.charge_count) == (3, 3)
     assert {item.connected_account_id for item in erased.items} == set(accounts)
-    assert len(erased.kept) == 4
+    assert len(erased.kept) == 5
+    assert "cancel such batches" in " ".join(erased.kept)
     for account, there, _ in connected:
         assert stripe.get(f"/v1/customers/{there}", account)["deleted"]
     assert stripe.get(f"/v1/customers/{customer}")["deleted"]

@@ -53,6 +53,7 @@ KEPT = (
     "Charges, refunds and disputes at Stripe stay there, with our metadata: Stripe and the sellers keep them by law.",
     "Charges stay in this ledger with amounts, states and Stripe's ids, without personal data, for accounting.",
     "Stored answers of earlier requests, and the calls they made, are forgotten when the retention of requests ends.",
+    "Items of batches that have still to run name the shopper: cancel such batches, then erase again.",
     "Backups and exports of the ledger are yours to expire.",
 )
 """What an erasure leaves, whatever it erases."""
