@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[1] / "server"
 PARTS = {
     ("self", "_queries"): f"{SERVER}.workflows.queries.Queries",
     ("self", "_tokens"): f"{SERVER}.rpc.paging.PageTokens",
+    ("self", "_batches"): f"{SERVER}.workflows.batches.Batches",
+    ("self", "_events"): f"{SERVER}.workflows.event_intake.EventIntake",
 }
 """What the servicer holds, by attribute."""
 READERS = ("run", "reader", "self._reader()")
@@ -129,7 +131,8 @@ def reasons_of_rpc(rpc: str) -> frozenset[str]:
     roots: list[Callable[..., Any]] = [getattr(CloneServicer, rpc)]
     if rpc in commands.COMMANDS:
         workflow = WORKFLOWS[commands.COMMANDS[rpc]]
-        roots += [root for root in (workflow.carry_out, workflow.preview) if root is not None]
+        answering = () if workflow.unattended else (workflow.carry_out, workflow.preview)
+        roots += [root for root in answering if root is not None]
     return frozenset().union(*(reasons_of(f"{root.__module__}.{root.__qualname__}") for root in roots))
 
 

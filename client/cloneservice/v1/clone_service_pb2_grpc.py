@@ -202,6 +202,9 @@ class CloneServiceServicer(object):
 
     def CreateSetup(self, request, context):
         """Starts collecting a payment method on the platform: makes or finds the customer and returns a SetupIntent secret for the front end.
+        Stripe: on the platform POST /v1/customers (for a new one), POST /v1/setup_intents and GET /v1/customers/{customer}.
+        A retry answers the same SetupIntent and reads its client secret anew.
+        Reasons: INVALID_STATE, RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -399,6 +402,9 @@ class CloneServiceServicer(object):
 
     def CreateCloneBatch(self, request, context):
         """Stores a durable job and returns at once; its items are laid out in the background.
+        Stripe: none before it answers; each item then makes the calls of its operation. With all_payment_methods also GET /v1/customers/{customer}/payment_methods.
+        A retry answers the same batch, as it is by then.
+        Reasons: RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -406,6 +412,9 @@ class CloneServiceServicer(object):
 
     def AddCloneBatchItems(self, request, context):
         """Adds items to a batch that was created open, and seals it with the last of them: how more than one message holds gets in.
+        Stripe: none.
+        A retry adds nothing more, and answers the batch as it is by then.
+        Reasons: INVALID_STATE, RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -413,6 +422,9 @@ class CloneServiceServicer(object):
 
     def GetCloneBatch(self, request, context):
         """Reads a batch.
+        Stripe: none.
+        Safe to repeat.
+        Reasons: RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -420,6 +432,9 @@ class CloneServiceServicer(object):
 
     def ListCloneBatches(self, request, context):
         """Lists batches, newest first.
+        Stripe: none.
+        Safe to repeat.
+        Reasons: none of its own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -427,6 +442,9 @@ class CloneServiceServicer(object):
 
     def ListCloneBatchItems(self, request, context):
         """Lists a batch's items: the same facts as the stream, for callers that poll.
+        Stripe: none.
+        Safe to repeat.
+        Reasons: RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -434,6 +452,9 @@ class CloneServiceServicer(object):
 
     def WatchCloneBatch(self, request, context):
         """Streams a batch's progress from any point; ends when the batch is final. Closing it never stops the batch.
+        Stripe: none.
+        A watch that broke is taken up with after_sequence: each event once.
+        Reasons: RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -441,6 +462,9 @@ class CloneServiceServicer(object):
 
     def RetryCloneBatch(self, request, context):
         """Queues the failed items of a finished batch again.
+        Stripe: none before it answers; the items then go on where they were.
+        A retry queues nothing more, and answers the batch as it is by then.
+        Reasons: INVALID_STATE, RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -448,6 +472,9 @@ class CloneServiceServicer(object):
 
     def CancelCloneBatch(self, request, context):
         """Stops a batch; finished items stay.
+        Stripe: none.
+        A retry answers the batch as it is by then.
+        Reasons: RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -455,6 +482,9 @@ class CloneServiceServicer(object):
 
     def EraseCustomer(self, request, context):
         """Right to erasure: revokes every clone, deletes the connected customers and, if asked, the platform customer, then erases personal data here.
+        Stripe: on each account DELETE and GET /v1/customers/{customer}, and for clones on other customers as RevokeClone; on the platform DELETE and GET /v1/customers/{customer} if asked. An account that is beyond reach is told among the items.
+        A retry goes on where the erasure was, and answers the same.
+        Reasons: CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, RESOURCE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -472,6 +502,9 @@ class CloneServiceServicer(object):
 
     def HandleStripeEvent(self, request, context):
         """Takes a raw Stripe webhook, verifies it and updates the ledger (automatic card updates, async payment results, deauthorised accounts).
+        Stripe: none before it answers; afterwards GET of what the event is about.
+        An event counts once, by its id; a repeat answers handled = false.
+        Reasons: WEBHOOK_SIGNATURE_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

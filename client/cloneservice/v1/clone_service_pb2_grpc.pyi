@@ -37,7 +37,11 @@ class CloneServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> CloneServiceAsyncStub: ...
     CreateSetup: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.CreateSetupRequest, _clone_service_pb2.CreateSetupResponse]
-    """Starts collecting a payment method on the platform: makes or finds the customer and returns a SetupIntent secret for the front end."""
+    """Starts collecting a payment method on the platform: makes or finds the customer and returns a SetupIntent secret for the front end.
+    Stripe: on the platform POST /v1/customers (for a new one), POST /v1/setup_intents and GET /v1/customers/{customer}.
+    A retry answers the same SetupIntent and reads its client secret anew.
+    Reasons: INVALID_STATE, RESOURCE_NOT_FOUND.
+    """
     SavePaymentMethod: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.SavePaymentMethodRequest, _clone_service_pb2.SavePaymentMethodResponse]
     """Saves an existing Stripe payment method, token or source on a platform customer (attach, optional default).
     Stripe: on the platform POST /v1/customers (for a new one), POST /v1/payment_methods/{pm}/attach or POST /v1/customers/{customer}/sources, POST and GET /v1/customers/{customer}.
@@ -153,23 +157,59 @@ class CloneServiceStub:
     Reasons: RESOURCE_NOT_FOUND.
     """
     CreateCloneBatch: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.CreateCloneBatchRequest, _clone_service_pb2.CreateCloneBatchResponse]
-    """Stores a durable job and returns at once; its items are laid out in the background."""
+    """Stores a durable job and returns at once; its items are laid out in the background.
+    Stripe: none before it answers; each item then makes the calls of its operation. With all_payment_methods also GET /v1/customers/{customer}/payment_methods.
+    A retry answers the same batch, as it is by then.
+    Reasons: RESOURCE_NOT_FOUND.
+    """
     AddCloneBatchItems: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.AddCloneBatchItemsRequest, _clone_service_pb2.AddCloneBatchItemsResponse]
-    """Adds items to a batch that was created open, and seals it with the last of them: how more than one message holds gets in."""
+    """Adds items to a batch that was created open, and seals it with the last of them: how more than one message holds gets in.
+    Stripe: none.
+    A retry adds nothing more, and answers the batch as it is by then.
+    Reasons: INVALID_STATE, RESOURCE_NOT_FOUND.
+    """
     GetCloneBatch: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.GetCloneBatchRequest, _clone_service_pb2.GetCloneBatchResponse]
-    """Reads a batch."""
+    """Reads a batch.
+    Stripe: none.
+    Safe to repeat.
+    Reasons: RESOURCE_NOT_FOUND.
+    """
     ListCloneBatches: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.ListCloneBatchesRequest, _clone_service_pb2.ListCloneBatchesResponse]
-    """Lists batches, newest first."""
+    """Lists batches, newest first.
+    Stripe: none.
+    Safe to repeat.
+    Reasons: none of its own.
+    """
     ListCloneBatchItems: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.ListCloneBatchItemsRequest, _clone_service_pb2.ListCloneBatchItemsResponse]
-    """Lists a batch's items: the same facts as the stream, for callers that poll."""
+    """Lists a batch's items: the same facts as the stream, for callers that poll.
+    Stripe: none.
+    Safe to repeat.
+    Reasons: RESOURCE_NOT_FOUND.
+    """
     WatchCloneBatch: _grpc.UnaryStreamMultiCallable[_clone_service_pb2.WatchCloneBatchRequest, _clone_service_pb2.WatchCloneBatchResponse]
-    """Streams a batch's progress from any point; ends when the batch is final. Closing it never stops the batch."""
+    """Streams a batch's progress from any point; ends when the batch is final. Closing it never stops the batch.
+    Stripe: none.
+    A watch that broke is taken up with after_sequence: each event once.
+    Reasons: RESOURCE_NOT_FOUND.
+    """
     RetryCloneBatch: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.RetryCloneBatchRequest, _clone_service_pb2.RetryCloneBatchResponse]
-    """Queues the failed items of a finished batch again."""
+    """Queues the failed items of a finished batch again.
+    Stripe: none before it answers; the items then go on where they were.
+    A retry queues nothing more, and answers the batch as it is by then.
+    Reasons: INVALID_STATE, RESOURCE_NOT_FOUND.
+    """
     CancelCloneBatch: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.CancelCloneBatchRequest, _clone_service_pb2.CancelCloneBatchResponse]
-    """Stops a batch; finished items stay."""
+    """Stops a batch; finished items stay.
+    Stripe: none.
+    A retry answers the batch as it is by then.
+    Reasons: RESOURCE_NOT_FOUND.
+    """
     EraseCustomer: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.EraseCustomerRequest, _clone_service_pb2.EraseCustomerResponse]
-    """Right to erasure: revokes every clone, deletes the connected customers and, if asked, the platform customer, then erases personal data here."""
+    """Right to erasure: revokes every clone, deletes the connected customers and, if asked, the platform customer, then erases personal data here.
+    Stripe: on each account DELETE and GET /v1/customers/{customer}, and for clones on other customers as RevokeClone; on the platform DELETE and GET /v1/customers/{customer} if asked. An account that is beyond reach is told among the items.
+    A retry goes on where the erasure was, and answers the same.
+    Reasons: CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, RESOURCE_NOT_FOUND.
+    """
     LookupRequest: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.LookupRequestRequest, _clone_service_pb2.LookupRequestResponse]
     """Tells what became of a request_id without doing anything: the recovery primitive after a lost answer.
     Stripe: none.
@@ -177,7 +217,11 @@ class CloneServiceStub:
     Reasons: none of its own.
     """
     HandleStripeEvent: _grpc.UnaryUnaryMultiCallable[_clone_service_pb2.HandleStripeEventRequest, _clone_service_pb2.HandleStripeEventResponse]
-    """Takes a raw Stripe webhook, verifies it and updates the ledger (automatic card updates, async payment results, deauthorised accounts)."""
+    """Takes a raw Stripe webhook, verifies it and updates the ledger (automatic card updates, async payment results, deauthorised accounts).
+    Stripe: none before it answers; afterwards GET of what the event is about.
+    An event counts once, by its id; a repeat answers handled = false.
+    Reasons: WEBHOOK_SIGNATURE_INVALID.
+    """
 
 @_typing.type_check_only
 class CloneServiceAsyncStub(CloneServiceStub):
@@ -188,7 +232,11 @@ class CloneServiceAsyncStub(CloneServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateSetup: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.CreateSetupRequest, _clone_service_pb2.CreateSetupResponse]  # type: ignore[assignment]
-    """Starts collecting a payment method on the platform: makes or finds the customer and returns a SetupIntent secret for the front end."""
+    """Starts collecting a payment method on the platform: makes or finds the customer and returns a SetupIntent secret for the front end.
+    Stripe: on the platform POST /v1/customers (for a new one), POST /v1/setup_intents and GET /v1/customers/{customer}.
+    A retry answers the same SetupIntent and reads its client secret anew.
+    Reasons: INVALID_STATE, RESOURCE_NOT_FOUND.
+    """
     SavePaymentMethod: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.SavePaymentMethodRequest, _clone_service_pb2.SavePaymentMethodResponse]  # type: ignore[assignment]
     """Saves an existing Stripe payment method, token or source on a platform customer (attach, optional default).
     Stripe: on the platform POST /v1/customers (for a new one), POST /v1/payment_methods/{pm}/attach or POST /v1/customers/{customer}/sources, POST and GET /v1/customers/{customer}.
@@ -304,23 +352,59 @@ class CloneServiceAsyncStub(CloneServiceStub):
     Reasons: RESOURCE_NOT_FOUND.
     """
     CreateCloneBatch: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.CreateCloneBatchRequest, _clone_service_pb2.CreateCloneBatchResponse]  # type: ignore[assignment]
-    """Stores a durable job and returns at once; its items are laid out in the background."""
+    """Stores a durable job and returns at once; its items are laid out in the background.
+    Stripe: none before it answers; each item then makes the calls of its operation. With all_payment_methods also GET /v1/customers/{customer}/payment_methods.
+    A retry answers the same batch, as it is by then.
+    Reasons: RESOURCE_NOT_FOUND.
+    """
     AddCloneBatchItems: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.AddCloneBatchItemsRequest, _clone_service_pb2.AddCloneBatchItemsResponse]  # type: ignore[assignment]
-    """Adds items to a batch that was created open, and seals it with the last of them: how more than one message holds gets in."""
+    """Adds items to a batch that was created open, and seals it with the last of them: how more than one message holds gets in.
+    Stripe: none.
+    A retry adds nothing more, and answers the batch as it is by then.
+    Reasons: INVALID_STATE, RESOURCE_NOT_FOUND.
+    """
     GetCloneBatch: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.GetCloneBatchRequest, _clone_service_pb2.GetCloneBatchResponse]  # type: ignore[assignment]
-    """Reads a batch."""
+    """Reads a batch.
+    Stripe: none.
+    Safe to repeat.
+    Reasons: RESOURCE_NOT_FOUND.
+    """
     ListCloneBatches: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.ListCloneBatchesRequest, _clone_service_pb2.ListCloneBatchesResponse]  # type: ignore[assignment]
-    """Lists batches, newest first."""
+    """Lists batches, newest first.
+    Stripe: none.
+    Safe to repeat.
+    Reasons: none of its own.
+    """
     ListCloneBatchItems: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.ListCloneBatchItemsRequest, _clone_service_pb2.ListCloneBatchItemsResponse]  # type: ignore[assignment]
-    """Lists a batch's items: the same facts as the stream, for callers that poll."""
+    """Lists a batch's items: the same facts as the stream, for callers that poll.
+    Stripe: none.
+    Safe to repeat.
+    Reasons: RESOURCE_NOT_FOUND.
+    """
     WatchCloneBatch: _aio.UnaryStreamMultiCallable[_clone_service_pb2.WatchCloneBatchRequest, _clone_service_pb2.WatchCloneBatchResponse]  # type: ignore[assignment]
-    """Streams a batch's progress from any point; ends when the batch is final. Closing it never stops the batch."""
+    """Streams a batch's progress from any point; ends when the batch is final. Closing it never stops the batch.
+    Stripe: none.
+    A watch that broke is taken up with after_sequence: each event once.
+    Reasons: RESOURCE_NOT_FOUND.
+    """
     RetryCloneBatch: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.RetryCloneBatchRequest, _clone_service_pb2.RetryCloneBatchResponse]  # type: ignore[assignment]
-    """Queues the failed items of a finished batch again."""
+    """Queues the failed items of a finished batch again.
+    Stripe: none before it answers; the items then go on where they were.
+    A retry queues nothing more, and answers the batch as it is by then.
+    Reasons: INVALID_STATE, RESOURCE_NOT_FOUND.
+    """
     CancelCloneBatch: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.CancelCloneBatchRequest, _clone_service_pb2.CancelCloneBatchResponse]  # type: ignore[assignment]
-    """Stops a batch; finished items stay."""
+    """Stops a batch; finished items stay.
+    Stripe: none.
+    A retry answers the batch as it is by then.
+    Reasons: RESOURCE_NOT_FOUND.
+    """
     EraseCustomer: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.EraseCustomerRequest, _clone_service_pb2.EraseCustomerResponse]  # type: ignore[assignment]
-    """Right to erasure: revokes every clone, deletes the connected customers and, if asked, the platform customer, then erases personal data here."""
+    """Right to erasure: revokes every clone, deletes the connected customers and, if asked, the platform customer, then erases personal data here.
+    Stripe: on each account DELETE and GET /v1/customers/{customer}, and for clones on other customers as RevokeClone; on the platform DELETE and GET /v1/customers/{customer} if asked. An account that is beyond reach is told among the items.
+    A retry goes on where the erasure was, and answers the same.
+    Reasons: CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, RESOURCE_NOT_FOUND.
+    """
     LookupRequest: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.LookupRequestRequest, _clone_service_pb2.LookupRequestResponse]  # type: ignore[assignment]
     """Tells what became of a request_id without doing anything: the recovery primitive after a lost answer.
     Stripe: none.
@@ -328,7 +412,11 @@ class CloneServiceAsyncStub(CloneServiceStub):
     Reasons: none of its own.
     """
     HandleStripeEvent: _aio.UnaryUnaryMultiCallable[_clone_service_pb2.HandleStripeEventRequest, _clone_service_pb2.HandleStripeEventResponse]  # type: ignore[assignment]
-    """Takes a raw Stripe webhook, verifies it and updates the ledger (automatic card updates, async payment results, deauthorised accounts)."""
+    """Takes a raw Stripe webhook, verifies it and updates the ledger (automatic card updates, async payment results, deauthorised accounts).
+    Stripe: none before it answers; afterwards GET of what the event is about.
+    An event counts once, by its id; a repeat answers handled = false.
+    Reasons: WEBHOOK_SIGNATURE_INVALID.
+    """
 
 class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
     """Clones customers' saved payment methods from a Stripe platform account to connected accounts, charges them there, and keeps the lineage.
@@ -342,7 +430,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.CreateSetupRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.CreateSetupResponse, _abc.Awaitable[_clone_service_pb2.CreateSetupResponse]]:
-        """Starts collecting a payment method on the platform: makes or finds the customer and returns a SetupIntent secret for the front end."""
+        """Starts collecting a payment method on the platform: makes or finds the customer and returns a SetupIntent secret for the front end.
+        Stripe: on the platform POST /v1/customers (for a new one), POST /v1/setup_intents and GET /v1/customers/{customer}.
+        A retry answers the same SetupIntent and reads its client secret anew.
+        Reasons: INVALID_STATE, RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def SavePaymentMethod(
@@ -578,7 +670,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.CreateCloneBatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.CreateCloneBatchResponse, _abc.Awaitable[_clone_service_pb2.CreateCloneBatchResponse]]:
-        """Stores a durable job and returns at once; its items are laid out in the background."""
+        """Stores a durable job and returns at once; its items are laid out in the background.
+        Stripe: none before it answers; each item then makes the calls of its operation. With all_payment_methods also GET /v1/customers/{customer}/payment_methods.
+        A retry answers the same batch, as it is by then.
+        Reasons: RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def AddCloneBatchItems(
@@ -586,7 +682,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.AddCloneBatchItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.AddCloneBatchItemsResponse, _abc.Awaitable[_clone_service_pb2.AddCloneBatchItemsResponse]]:
-        """Adds items to a batch that was created open, and seals it with the last of them: how more than one message holds gets in."""
+        """Adds items to a batch that was created open, and seals it with the last of them: how more than one message holds gets in.
+        Stripe: none.
+        A retry adds nothing more, and answers the batch as it is by then.
+        Reasons: INVALID_STATE, RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def GetCloneBatch(
@@ -594,7 +694,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.GetCloneBatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.GetCloneBatchResponse, _abc.Awaitable[_clone_service_pb2.GetCloneBatchResponse]]:
-        """Reads a batch."""
+        """Reads a batch.
+        Stripe: none.
+        Safe to repeat.
+        Reasons: RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ListCloneBatches(
@@ -602,7 +706,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.ListCloneBatchesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.ListCloneBatchesResponse, _abc.Awaitable[_clone_service_pb2.ListCloneBatchesResponse]]:
-        """Lists batches, newest first."""
+        """Lists batches, newest first.
+        Stripe: none.
+        Safe to repeat.
+        Reasons: none of its own.
+        """
 
     @_abc_1.abstractmethod
     def ListCloneBatchItems(
@@ -610,7 +718,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.ListCloneBatchItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.ListCloneBatchItemsResponse, _abc.Awaitable[_clone_service_pb2.ListCloneBatchItemsResponse]]:
-        """Lists a batch's items: the same facts as the stream, for callers that poll."""
+        """Lists a batch's items: the same facts as the stream, for callers that poll.
+        Stripe: none.
+        Safe to repeat.
+        Reasons: RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def WatchCloneBatch(
@@ -618,7 +730,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.WatchCloneBatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_clone_service_pb2.WatchCloneBatchResponse], _abc.AsyncIterator[_clone_service_pb2.WatchCloneBatchResponse]]:
-        """Streams a batch's progress from any point; ends when the batch is final. Closing it never stops the batch."""
+        """Streams a batch's progress from any point; ends when the batch is final. Closing it never stops the batch.
+        Stripe: none.
+        A watch that broke is taken up with after_sequence: each event once.
+        Reasons: RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def RetryCloneBatch(
@@ -626,7 +742,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.RetryCloneBatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.RetryCloneBatchResponse, _abc.Awaitable[_clone_service_pb2.RetryCloneBatchResponse]]:
-        """Queues the failed items of a finished batch again."""
+        """Queues the failed items of a finished batch again.
+        Stripe: none before it answers; the items then go on where they were.
+        A retry queues nothing more, and answers the batch as it is by then.
+        Reasons: INVALID_STATE, RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def CancelCloneBatch(
@@ -634,7 +754,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.CancelCloneBatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.CancelCloneBatchResponse, _abc.Awaitable[_clone_service_pb2.CancelCloneBatchResponse]]:
-        """Stops a batch; finished items stay."""
+        """Stops a batch; finished items stay.
+        Stripe: none.
+        A retry answers the batch as it is by then.
+        Reasons: RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def EraseCustomer(
@@ -642,7 +766,11 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.EraseCustomerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.EraseCustomerResponse, _abc.Awaitable[_clone_service_pb2.EraseCustomerResponse]]:
-        """Right to erasure: revokes every clone, deletes the connected customers and, if asked, the platform customer, then erases personal data here."""
+        """Right to erasure: revokes every clone, deletes the connected customers and, if asked, the platform customer, then erases personal data here.
+        Stripe: on each account DELETE and GET /v1/customers/{customer}, and for clones on other customers as RevokeClone; on the platform DELETE and GET /v1/customers/{customer} if asked. An account that is beyond reach is told among the items.
+        A retry goes on where the erasure was, and answers the same.
+        Reasons: CLONE_NOT_USABLE, CONNECTED_ACCOUNT_UNAVAILABLE, INVALID_STATE, RESOURCE_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def LookupRequest(
@@ -662,6 +790,10 @@ class CloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _clone_service_pb2.HandleStripeEventRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_clone_service_pb2.HandleStripeEventResponse, _abc.Awaitable[_clone_service_pb2.HandleStripeEventResponse]]:
-        """Takes a raw Stripe webhook, verifies it and updates the ledger (automatic card updates, async payment results, deauthorised accounts)."""
+        """Takes a raw Stripe webhook, verifies it and updates the ledger (automatic card updates, async payment results, deauthorised accounts).
+        Stripe: none before it answers; afterwards GET of what the event is about.
+        An event counts once, by its id; a repeat answers handled = false.
+        Reasons: WEBHOOK_SIGNATURE_INVALID.
+        """
 
 def add_CloneServiceServicer_to_server(servicer: CloneServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -132,10 +132,15 @@ async def _erase_on_account(run: Run, account: str, customer: str, clones: Itera
 
 async def _delete(run: Run, account: str, customer: str) -> None:
     """Delete a customer, and look that it is gone."""
-    kind = "delete_customer" if account else "platform_delete"
+    name, delete = f"erase:{account}:{customer}", calls.delete_customer(account, customer)
+    look = StripeCall("GET", f"/v1/customers/{customer}", account)
     try:
-        await run.effect(NewEffect(f"erase:{account}:{customer}", kind, calls.delete_customer(account, customer)))
-        body = await run.read(StripeCall("GET", f"/v1/customers/{customer}", account), step=kind)
+        if account:
+            await run.effect(NewEffect(name, "delete_customer", delete))
+            body = await run.read(look, step="delete_customer")
+        else:
+            await run.effect(NewEffect(name, "platform_delete", delete))
+            body = await run.read(look, step="platform_delete")
     except errors.ResourceNotFound:
         return
     if not body.get("deleted"):
