@@ -165,12 +165,13 @@ def state_is_final(patch: pytest.MonkeyPatch) -> None:
 
 
 def deadline_before_look(patch: pytest.MonkeyPatch) -> None:
-    """R7: a resumed request with a short deadline is parked without asking what was sent before."""
+    """R7: a resumed request is parked without asking what was sent before, by the step or by the engine behind it."""
 
     async def no(*_: Any) -> bool:
         return False
 
     patch.setattr(Run, "_left_open", no)
+    patch.setattr(Run, "money_may_have_moved", no)
 
 
 def lease_not_respected(patch: pytest.MonkeyPatch) -> None:
