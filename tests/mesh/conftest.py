@@ -45,7 +45,13 @@ def sandbox(double: FakeStripe, stripe: StripeHttp) -> Sandbox:
 def replicas(stripe: StripeHttp, postgres_url: str, tmp_path: Path) -> Iterator[tuple[Server, Server]]:  # noqa: F811
     """Two replicas of the service on one PostgreSQL, running."""
     first, second = (
-        Server(stripe=stripe.url, api_key=stripe.api_key, ledger=postgres_url, log=tmp_path / f"server-{number}.log")
+        Server(
+            stripe=stripe.url,
+            api_key=stripe.api_key,
+            ledger=postgres_url,
+            log=tmp_path / f"server-{number}.log",
+            flags=("--drain-delay-s", "2"),  # as deployments do: longer than Envoy takes to notice
+        )
         for number in (1, 2)
     )
     try:
