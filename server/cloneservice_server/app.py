@@ -106,7 +106,7 @@ def build_app(
         clock=clock,
         owner=owner,
         list_methods=listing(queries.list_platform_payment_methods),
-        settings=RunnerSettings(lease_s=settings.lease_s),
+        settings=RunnerSettings(lease_s=settings.lease_s, retention_s=settings.batch_retention_days * 86_400.0),
         observer=batch_observer,
     )
     budget = f"{'live' if settings.livemode else 'test'} {settings.key_fingerprint}"

@@ -187,6 +187,14 @@ class BatchLedger(Protocol):
         """
         ...
 
+    async def prune_batches(self, older_than_s: float, limit: int = 500) -> int:
+        """Forget batches that ended `older_than_s` ago, or were never sealed; delete up to `limit` rows of items.
+
+        A forgotten batch is gone for every reader at once. How many items were deleted; fewer than `limit`: nothing is
+        left to delete. Clones and charges stay.
+        """
+        ...
+
     async def renew_share(self, budget: str, mine: Share, lease_s: float) -> list[Share]:
         """Register this replica's use of `budget` for `lease_s`, and return all that are registered, by owner."""
         ...

@@ -116,6 +116,11 @@ class Settings:
     )
     """Days for which the answer of a request_id is kept. It must outlast every caller's retries: afterwards the id is
     new. At least 2, since Stripe remembers its own keys for one."""
+    batch_retention_days: int = _setting(
+        90, "days until a finished batch and its items are forgotten; clones and charges stay", low=2, high=3650
+    )
+    """Days for which a batch is kept after it ended; one that was never sealed, after it was created. Not less than
+    `--request-retention-days`."""
     stripe_max_connections: int = _setting(256, "requests to Stripe in flight at once", low=1, high=10_000)
     """Requests to Stripe in flight at once; one more waits."""
     stripe_rate_limit: int = _setting(
@@ -382,6 +387,8 @@ def _check(settings: Settings, problems: list[str]) -> None:
             problems.append(str(wrong))
     if settings.otlp_endpoint and not settings.otlp_endpoint.startswith(("http://", "https://")):
         problems.append("--otlp-endpoint must be http://host:4317 or https://host:4317")
+    if settings.batch_retention_days < settings.request_retention_days:
+        problems.append("--batch-retention-days must not be less than --request-retention-days")
     _check_workers(settings, problems)
     _check_webhooks(settings, problems)
     _check_tls(settings, problems)

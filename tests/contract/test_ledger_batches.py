@@ -14,6 +14,7 @@ from cloneservice_server.domain.batches import (
 )
 from cloneservice_server.domain.values import RequestState
 from cloneservice_server.ledger import SqlLedger
+from cloneservice_server.ledger.part import Part
 from cloneservice_server.ports import EffectTaken, Page, PutClone, StrikeBatchItems
 from cloneservice_server.ports_batches import BatchRequest, Expansion, ItemDone, NewItem, Share
 
@@ -384,3 +385,53 @@ async def test_an_erased_customer_is_struck_out_of_items_that_are_over(ledger: S
         ("cus_1", "pm_1"),
         ("cus_2", "pm_2"),
     ]
+
+
+async def counts(ledger: SqlLedger) -> list[int]:
+    """Rows of each table that a batch has some in."""
+    return [
+        (await ledger.read(Part(f"SELECT count(*) AS many FROM {table}")))[0]["many"]
+        for table in ("batch", "batch_item", "batch_partition", "batch_chunk")
+    ]
+
+
+async def test_a_batch_that_ended_long_ago_is_forgotten_with_all_its_rows_some_at_a_time(ledger: SqlLedger) -> None:
+    await laid_out(ledger)
+    await ledger.finish_items("bat_1", [done(place) for place in range(4)])
+    assert await ledger.prune_batches(86_400.0) == 0
+    assert await ledger.get_batch("bat_1") is not None
+
+    assert await ledger.prune_batches(0.0, limit=3) == 3
+
+    assert await ledger.get_batch("bat_1") is None  # for readers it is gone as a whole
+    assert await ledger.list_batches(Page(10)) == []
+    with pytest.raises(EffectTaken):
+        await ledger.retry_batch(asked(method="RetryCloneBatch"))
+    assert await ledger.prune_batches(0.0, limit=3) == 1
+    assert await ledger.prune_batches(0.0) == 0
+    assert await counts(ledger) == [0, 0, 0, 0]
+
+
+async def test_a_batch_with_work_left_is_never_forgotten_and_takes_no_harm_from_those_that_are(
+    ledger: SqlLedger,
+) -> None:
+    for batch_id in ("bat_1", "bat_2", "bat_3"):
+        await laid_out(ledger, batch_id)
+    await ledger.finish_items("bat_1", [done(place) for place in range(4)])
+    await ledger.finish_items("bat_2", [done(0)])
+    await ledger.create_batch(asked("bat_4"), PLAN, [CROSS], sealed=True)
+
+    assert await ledger.prune_batches(0.0) == 4
+
+    assert sorted(batch.batch_id for batch in await ledger.list_batches(Page(10))) == ["bat_2", "bat_3", "bat_4"]
+    assert [item.index for item in await ledger.list_items("bat_2", (), -1, 10)] == [0, 1, 2, 3]
+    assert await counts(ledger) == [3, 8, 4, 1]
+
+
+async def test_a_batch_that_nobody_sealed_is_forgotten_too(ledger: SqlLedger) -> None:
+    await ledger.create_batch(asked(), PLAN, [CROSS], sealed=False)
+    assert await ledger.prune_batches(86_400.0) == 0
+
+    await ledger.prune_batches(0.0)
+
+    assert await counts(ledger) == [0, 0, 0, 0]

@@ -23,7 +23,7 @@ from cloneservice_server.domain.batches import (
 from cloneservice_server.domain.commands import Command
 from cloneservice_server.ledger import open_ledger
 from cloneservice_server.ledger.store import SqlLedger
-from cloneservice_server.ports import AnswerLost, NotSent, Refused, StripeCall, StripeGateway
+from cloneservice_server.ports import AnswerLost, CloneFilter, NotSent, Page, Refused, StripeCall, StripeGateway
 from cloneservice_server.ports_batches import RateLimits, Share
 from cloneservice_server.stripe_gateway.pacing import PacedGateway, Pacer
 from cloneservice_server.workflows.batch_layout import lay_out
@@ -132,6 +132,24 @@ def clones_made(stripe: WorkingStripe) -> Counter[tuple[str, str]]:
     return Counter(
         (call.account, call.params["payment_method"]) for call in stripe.done if call.path == "/v1/payment_methods"
     )
+
+
+async def test_a_batch_is_forgotten_in_the_background_when_its_retention_is_over_and_its_clones_stay(
+    ledger: SqlLedger, stripe: WorkingStripe, clock: EventClock
+) -> None:
+    batch_id = await create(ledger, clock, pairs(3))
+
+    async def story() -> None:
+        await ended(ledger, clock, batch_id)
+        while await ledger.get_batch(batch_id) is not None:
+            await clock.sleep(3600.0)
+
+    began_s = clock.monotonic_s()
+    await run(Replica(ledger, stripe, clock, retention_s=86_400.0), story(), clock)
+
+    assert 86_400.0 <= clock.monotonic_s() - began_s < 2 * 86_400.0
+    assert await ledger.list_items(batch_id, (), -1, 10) == []
+    assert len(await ledger.list_clones(CloneFilter(), Page(10))) == 3
 
 
 async def test_every_item_is_cloned_once_and_keeps_no_request(

@@ -243,11 +243,12 @@ def test_reflection_is_on_for_this_machine_only_unless_asked_for() -> None:
         ({"tls_cert_file": "x"}, "go together"),
         ({"tls_client_ca_file": "x"}, "needs --tls-cert-file"),
         ({"trusted_proxy": ["envoy"]}, "must be spiffe://..., dns:NAME or loopback, not 'envoy'"),
+        ({"batch_retention_days": 29}, "must not be less than --request-retention-days"),
         ({"admin_listen": "x"}, "--admin-listen must be host:port"),
         ({"channelz_listen": "x"}, "--channelz-listen must be host:port"),
     ],
 )
-def test_settings_of_the_mesh_that_do_not_go_are_told(flags: Any, told: str) -> None:
+def test_settings_that_do_not_go_are_told(flags: Any, told: str) -> None:
     assert told in problems(flags, WITH_KEY)
 
 

@@ -161,6 +161,21 @@ class BatchStore(ABC):
         found = await self.write(batches.finish(batch_id, done))
         return BatchState(found[0]["state"])
 
+    async def prune_batches(self, older_than_s: float, limit: int = 500) -> int:
+        """Forget batches that ended `older_than_s` ago, or were never sealed; delete up to `limit` rows of items.
+
+        How many items were deleted; fewer than `limit`: nothing is left to delete.
+        """
+        await self.write([batches.forget(round(older_than_s * 1_000_000))])
+        deleted = 0
+        while deleted < limit and (found := await self.read(batches.select_forgotten())):
+            number = found[0]["batch_no"]
+            some = len(await self.write([batches.delete_items(number, limit - deleted)]))
+            deleted += some
+            if deleted < limit:
+                await self.write(batches.delete_rest(number))
+        return deleted
+
     async def renew_share(self, budget: str, mine: Share, lease_s: float) -> list[Share]:
         """Register this replica's use of `budget`, and return all that are registered, by owner."""
         found = await self.write(batches.renew_share(budget, mine, statements.lease_us(lease_s)))

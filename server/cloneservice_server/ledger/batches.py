@@ -140,14 +140,15 @@ def retry(batch_id: str) -> list[Part]:
 
 def select_batch(batch_id: str) -> Part:
     """One batch."""
-    return Part(f"SELECT {BATCH_COLUMNS} FROM batch WHERE batch_id = $1", (batch_id,))  # noqa: S608 - column names only
+    sql = f"SELECT {BATCH_COLUMNS} FROM batch WHERE batch_id = $1 AND state <> 'forgotten'"  # noqa: S608 - column names
+    return Part(sql, (batch_id,))
 
 
 def select_batches(page: Page, caller: str) -> Part:
     """Batches, newest first."""
     sql = f"""
 SELECT {BATCH_COLUMNS} FROM batch
-WHERE ($1 = '' OR caller = $1)
+WHERE state <> 'forgotten' AND ($1 = '' OR caller = $1)
     AND (CAST($2 AS bigint) = 0 OR (create_time_us, batch_id) < (CAST($2 AS bigint), $3))
 ORDER BY create_time_us DESC, batch_id DESC LIMIT $4"""  # noqa: S608 - column names only
     return Part(sql, (caller, page.before_us, page.before_id, page.limit))
@@ -405,6 +406,51 @@ def finish(batch_id: str, done: Sequence[ItemDone]) -> list[Part]:
             parts.append(Part(_FORGET_REQUEST, (request_id,), None, row))
     parts.append(Part("SELECT state FROM batch WHERE batch_id = $1", (batch_id,), None, row))
     return parts
+
+
+# ------------------------------------------------------------------------------------------------------- retention
+
+# A batch that is being forgotten is gone for every reader at once, and its rows go in pieces after that. The
+# retention of an OPEN batch that nobody sealed counts from its creation.
+_FORGET = """
+UPDATE batch SET state = 'forgotten'
+WHERE {after} AND (
+    (state IN ('succeeded', 'partially_failed', 'canceled') AND end_time_us <= {now} - CAST($1 AS bigint))
+    OR (state = 'open' AND create_time_us <= {now} - CAST($1 AS bigint)))
+RETURNING batch_id"""
+
+_SELECT_FORGOTTEN = "SELECT batch_no FROM batch WHERE state = 'forgotten' ORDER BY batch_no LIMIT 1"
+
+_DELETE_ITEMS = """
+DELETE FROM batch_item WHERE batch_no = $1 AND item_index IN (
+    SELECT item_index FROM batch_item WHERE batch_no = $1 ORDER BY item_index LIMIT $2) AND {after}
+RETURNING item_index"""
+
+_DELETE_REST = (
+    "DELETE FROM batch_chunk WHERE batch_no = $1 AND {after}",
+    "DELETE FROM batch_partition WHERE batch_no = $1 AND {after}",
+    "DELETE FROM batch WHERE batch_no = $1 AND state = 'forgotten' AND {after}",
+)
+
+
+def forget(older_than_us: int) -> Part:
+    """Batches that ended so long ago, or were never sealed, are not there any more; returns their ids."""
+    return Part(_FORGET, (older_than_us,))
+
+
+def select_forgotten() -> Part:
+    """The number of a batch that still has rows to delete."""
+    return Part(_SELECT_FORGOTTEN)
+
+
+def delete_items(number: int, limit: int) -> Part:
+    """Some items of a forgotten batch; returns them."""
+    return Part(_DELETE_ITEMS, (number, limit))
+
+
+def delete_rest(number: int) -> list[Part]:
+    """What is left of a forgotten batch without items."""
+    return [Part(sql, (number,), None, ("batch", str(number))) for sql in _DELETE_REST]
 
 
 # ---------------------------------------------------------------------------------------------------------- shares

@@ -32,6 +32,9 @@ from cloneservice_server.workflows.turns import Turns
 
 log = logging.getLogger("cloneservice.batches")
 
+_PRUNED_AT_ONCE = 500
+"""Items in one transaction: others write between two of them."""
+_PRUNE_PAUSE_S = 0.05
 _GIVE_BACK_S = 5.0
 """For the ledger to take the partitions back; after that their leases run out."""
 
@@ -79,6 +82,10 @@ class RunnerSettings:
     backoff_s: float = 1.0
     """First wait after an error that might pass; doubled each time."""
     backoff_s_max: float = 60.0
+    retention_s: float = 90 * 86_400.0
+    """How long a batch is remembered after it ended, or unsealed."""
+    upkeep_s: float = 3600.0
+    """How often batches are looked for whose retention is over."""
 
 
 @dataclass(slots=True, eq=False)
@@ -148,6 +155,7 @@ class BatchRunner:
         self._background = [
             asyncio.create_task(self._repeat(self.look_once, settings.poll_s), name="batches"),
             asyncio.create_task(self._repeat(self.renew_once, settings.lease_s / 3), name="batch leases"),
+            asyncio.create_task(self._repeat(self.prune_once, settings.upkeep_s), name="batch retention"),
         ]
         if beat is not None:
             self._background.append(asyncio.create_task(self._repeat(beat, beat_s), name="rate shares"))
@@ -200,6 +208,15 @@ class BatchRunner:
                 if not (room and await self._take(batch)):
                     running.remove(batch)
         self._observer.partitions_held(len(self._held))
+
+    async def prune_once(self) -> None:
+        """Forget the batches whose retention is over, with their items, a few at a time."""
+        deleted = 0
+        while some := await self._ledger.prune_batches(self._settings.retention_s, _PRUNED_AT_ONCE):
+            deleted += some
+            await self._clock.sleep(_PRUNE_PAUSE_S)
+        if deleted:
+            log.info("forgot %d items of batches whose retention is over", deleted)
 
     async def _take(self, batch: CloneBatch) -> bool:
         claim = await self._ledger.claim_partition(batch.batch_id, self._owner, self._settings.lease_s)
