@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from fake_stripe.errors import ApiError
-from fake_stripe.exchange import Exchange, refused
+from fake_stripe.exchange import Exchange, preflight, refused
 from fake_stripe.http.keys import Key, key_of
 from fake_stripe.wire import Request, Response
 from fake_stripe.world import World
@@ -66,6 +66,8 @@ class FakeStripe:
                 from fake_stripe.control import handle  # noqa: PLC0415 - serving the API itself does not need it
 
                 return handle(self, request)
+            if request.method == "OPTIONS" and b"access-control-request-method" in request.headers:
+                return preflight(request)
             return self._handle(request)
 
     def _handle(self, request: Request) -> Response:

@@ -7,7 +7,7 @@ from typing import Any
 from fake_stripe.errors import API, INVALID_REQUEST, ApiError, invalid
 from fake_stripe.faults import Fault, Seen
 from fake_stripe.http import idempotency
-from fake_stripe.http.forms import decode
+from fake_stripe.http.forms import decode, is_multipart
 from fake_stripe.http.keys import (
     RESTRICTED_WITHOUT_CONNECT,
     Key,
@@ -17,7 +17,7 @@ from fake_stripe.http.keys import (
     check_power,
 )
 from fake_stripe.injected import error_of, stops_at_the_door
-from fake_stripe.journal import Entry
+from fake_stripe.journal import Entry, raw_params
 from fake_stripe.objects.registry import Call, handler_for
 from fake_stripe.openapi.catalog import Operation, catalog
 from fake_stripe.rates import check_rate
@@ -32,12 +32,26 @@ log = logging.getLogger("fake_stripe")
 
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?(;.*)?")
 _FORM = "application/x-www-form-urlencoded"
+_EXPOSED = (
+    "Request-Id, Stripe-Manage-Version, Stripe-Should-Retry, X-Stripe-External-Auth-Required,"
+    " X-Stripe-Privileged-Session-Required"
+)
+_CORS_HEADERS = [
+    ("Access-Control-Allow-Credentials", "true"),
+    ("Access-Control-Allow-Methods", "GET, HEAD, PUT, PATCH, POST, DELETE"),
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Expose-Headers", _EXPOSED),
+    ("Access-Control-Max-Age", "300"),
+]
 _CONSTANT_HEADERS = [
     ("Content-Type", "application/json"),
+    *_CORS_HEADERS,
     ("Cache-Control", "no-cache, no-store"),
+    ("Content-Security-Policy", "base-uri 'none'; default-src 'none'; form-action 'none'; frame-ancestors 'none'"),
     ("Vary", "Origin"),
     ("Server", "fake-stripe"),
 ]
+_TIER = "X-Stripe-Routing-Context-Priority-Tier"
 _WITH_LEGACY_MEMBERS = ("/v1/charges", "/v1/payment_intents", "/v1/refunds")
 _FATES = {"drop_before": Fate.DROP, "commit_then_drop": Fate.DROP, "reset_mid_body": Fate.RESET}
 
@@ -45,6 +59,12 @@ _FATES = {"drop_before": Fate.DROP, "commit_then_drop": Fate.DROP, "reset_mid_bo
 def refused(error: ApiError) -> Response:
     """An answer to a request whose key opens no world: no Request-Id, no request log."""
     return Response(error.status, list(_CONSTANT_HEADERS), to_json(envelope(error, request_log_url=None)))
+
+
+def preflight(request: Request) -> Response:
+    """The answer to a browser that asks whether a page of another origin may call the API: as Stripe's, it may."""
+    asked = request.headers.get(b"access-control-request-headers", b"").decode("latin-1")
+    return Response(200, [*_CORS_HEADERS, ("Access-Control-Allow-Headers", asked)], b"")
 
 
 class Exchange:
@@ -55,6 +75,7 @@ class Exchange:
         "connect",
         "entry",
         "fault",
+        "given_key",
         "idempotency_key",
         "key",
         "operation",
@@ -81,8 +102,8 @@ class Exchange:
         self.scope: Scope = world.platform_scope(key.livemode)
         self.fault: Fault | None = None
         self.idempotency_key: str | None = None
-        raw = request.body if request.method == "POST" else request.query
-        self.entry = Entry(number, world.clock.now(), request.method, request.path, raw)
+        self.given_key = False
+        self.entry = Entry(number, world.clock.now(), request.method, request.path, raw_params(request))
 
     # ---- the way through
 
@@ -151,6 +172,7 @@ class Exchange:
         header = request.headers.get(b"idempotency-key")
         if header is not None and request.method != "GET":
             self.idempotency_key = header.decode("latin-1")
+            self.given_key = True
         elif request.method == "POST":
             # Recorded in 2026 (not before 2022): a POST without a key is given one, and answered like any other.
             self.idempotency_key = world.request_ids.uuid()
@@ -182,36 +204,66 @@ class Exchange:
         key = self.idempotency_key
         if key is None or self.request.method != "POST":
             status, body, fidelity = self._execute()
+            self._lose_after_commit()
             return self._reply(status, body, retry=None, fidelity=fidelity)
+        if self.given_key:
+            return self._answer_once(key)
+        # Nobody repeats a key that was not theirs: its result is not worth keeping.
+        status, body, retry, fidelity = self._outcome()
+        self._lose_after_commit()
+        return self._reply(status, body, retry=retry, fidelity=fidelity)
+
+    def _answer_once(self, key: str) -> Response:
+        """Execute under an idempotency key, or answer what was answered under it before."""
         idempotency.check_key(key)
         world, path = self.world, self.request.path
         slot = (self.account, self.key.livemode, key)
-        query = self.request.query
-        sent = self.request.body + b"&" + query if query else self.request.body
+        sent = self._sent()
         earlier = idempotency.find(world, slot, path, sent)
         if earlier is not None:
             return self._replay(earlier)
         record = idempotency.Record(path, sent, self.request_id, world.clock.now())
-        fidelity = ""
-        try:
-            status, body, fidelity = self._execute()
-            retry: str | None = "false"
-        except ApiError as error:
-            if not _is_kept(error):
-                raise
-            self.entry.note_error(error)
-            status, body = error.status, self._error_body(error)
-            retry = error.headers.get("Stripe-Should-Retry", None if status >= 500 else "false")
-        record.finish(status, body, retry, self.version)
+        status, body, retry, fidelity = self._outcome()
+        record.finish(status, body, retry, fidelity)
         idempotency.keep(world, slot, record)
+        if self._loses_after_commit():
+            record.release()
+            self._lose_after_commit()
         response = self._reply(status, body, retry=retry, fidelity=fidelity)
         response.release = record.release
         return response
 
+    def _outcome(self) -> tuple[int, bytes, str | None, str]:
+        """The result that is kept under a key: status, body, `Stripe-Should-Retry`, fidelity. Raises what is not."""
+        try:
+            status, body, fidelity = self._execute()
+        except ApiError as error:
+            if not _is_kept(error):
+                raise
+            self.entry.note_error(error)
+            retry = error.headers.get("Stripe-Should-Retry", None if error.status >= 500 else "false")
+            return error.status, self._error_body(error), retry, ""
+        return status, body, "false", fidelity
+
+    def _sent(self) -> bytes:
+        """What a repetition under the same key must equal."""
+        request = self.request
+        sent = request.body + b"&" + request.query if request.query else request.body
+        if len(sent) > idempotency.LARGEST_KEPT or is_multipart(request):
+            return idempotency.digest(self._pairs())
+        return sent
+
     def _replay(self, record: idempotency.Record) -> Response:
         self.entry.replayed = True
         more = [("Idempotent-Replayed", "true")]
-        return self._reply(record.status, record.response, retry=record.retry, more=more, original=record.request_id)
+        return self._reply(
+            record.status,
+            record.response,
+            retry=record.retry,
+            more=more,
+            original=record.request_id,
+            fidelity=record.fidelity,
+        )
 
     def _execute(self) -> tuple[int, bytes, str]:
         """Validate, run the handler, render: status, body, fidelity."""
@@ -239,21 +291,34 @@ class Exchange:
         except ApiError as error:
             if not error.executed:
                 self.world.take_back()
+            else:
+                self._fail_at_the_end()
             raise
         old = not call.pinned or self.version < "2022-11-15"
         if old and handler is not None and self.request.path.startswith(_WITH_LEGACY_MEMBERS):
             from fake_stripe.objects.legacy_members import complete  # noqa: PLC0415 - payments only
 
             result = complete(self.scope, result)
-        fault = self.fault
-        if fault is not None and fault.act.kind == "status":
-            self._fail_at_the_end(fault)
+        self._fail_at_the_end()
         return 200, to_json(reshape(result, self.version)), "modelled" if handler else "fixture"
 
-    def _fail_at_the_end(self, fault: Fault) -> None:
+    def _fail_at_the_end(self) -> None:
+        """A fault of 500 comes out of the endpoint itself, whatever that would answer; its key keeps it."""
+        fault = self.fault
+        if fault is None or fault.act.kind != "status" or fault.act.status != 500:
+            return
         if not fault.act.commit:
             self.world.take_back()
         raise error_of(fault.act, self.idempotency_key)
+
+    def _loses_after_commit(self) -> bool:
+        fault = self.fault
+        return fault is not None and fault.act.kind == "status" and fault.act.commit and fault.act.status != 500
+
+    def _lose_after_commit(self) -> None:
+        """Any other status that comes after the commit is an edge in front of Stripe: the key keeps the true result."""
+        if self.fault is not None and self._loses_after_commit():
+            raise error_of(self.fault.act, self.idempotency_key)
 
     def _call(self, operation: Operation, params: dict[str, Any], expanded: list[str]) -> Call:
         world, key = self.world, self.key
@@ -328,6 +393,7 @@ class Exchange:
         if self.trusted:
             headers.append(("Request-Id", self.request_id))
             headers.append(("Stripe-Version", self.version))
+            headers.append((_TIER, "api-livemode" if self.key.livemode else "api-testmode"))
         if self.connect:
             headers.append(("Stripe-Account", self.account))
         key = self.idempotency_key

@@ -3,15 +3,38 @@
 import difflib
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from fake_stripe.errors import ApiError
+from fake_stripe.http.forms import UploadedFile, decode, is_multipart
 from fake_stripe.scope import Change
+from fake_stripe.wire import Request
 
 if TYPE_CHECKING:
     from fake_stripe.openapi.catalog import Operation
 
+MOST_BYTES = 64 * 1024
+"""Bytes of parameters that are remembered of one call."""
+
 _SECRET = re.compile(r"(?:^|\[)(number|cvc|cvv|client_secret|account_number|iban|id_number|ssn_last_4)\]?$")
+
+
+def raw_params(request: Request) -> bytes:
+    """What the journal remembers of a request's parameters: the bytes, but no uploads and no more than `MOST_BYTES`."""
+    if request.method != "POST":
+        return request.query[:MOST_BYTES]
+    if is_multipart(request):
+        return _without_files(request)[:MOST_BYTES]
+    return request.body[:MOST_BYTES]
+
+
+def _without_files(request: Request) -> bytes:
+    try:
+        pairs = decode(request.body, request.headers[b"content-type"].decode("latin-1"))
+    except ApiError:
+        return b""
+    shown = [(name, f"({len(v)} bytes)" if isinstance(v, UploadedFile) else v) for name, v in pairs]
+    return urlencode(shown).encode()
 
 
 class Entry:

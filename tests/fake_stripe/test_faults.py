@@ -222,6 +222,24 @@ def test_500_takes_the_change_back_unless_it_is_told_to_commit(api: Api) -> None
     assert customers(api) == 1
 
 
+def test_500_comes_instead_of_a_decline_too_and_the_attempt_is_taken_back_unless_told_to_commit(api: Api) -> None:
+    params = {"amount": 500, "currency": "usd", "payment_method_types": ["card"], "confirm": True}
+    for commit in (False, True):
+        card = api.bare_card("pm_card_visa_chargeDeclined")
+        api.world.faults.add({"match": {"path": "/v1/payment_intents"}, "act": {**FIVE_HUNDRED, "commit": commit}})
+        assert api.send("POST", "/v1/payment_intents", {**params, "payment_method": card})[0] == 500
+        assert ("payment_intent.payment_failed" in api.events()) is commit
+
+
+@pytest.mark.parametrize("status", [409, 429, 503])
+def test_an_edge_that_fails_after_the_commit_leaves_the_true_result_under_the_key(api: Api, status: int) -> None:
+    response = raw(api, act={"kind": "status", "status": status, "commit": True})
+    assert (response.status, customers(api)) == (status, 1)
+    again, _, response = api.send("POST", "/v1/customers", {}, idempotency_key="k")
+    assert (again, dict(response.headers)["Idempotent-Replayed"]) == (200, "true")
+    assert customers(api) == 1
+
+
 def test_500_takes_back_what_no_answer_shows_too(api: Api) -> None:
     card = api.bare_card()
     params: dict[str, Any] = {"amount": 500, "currency": "usd", "payment_method": card}

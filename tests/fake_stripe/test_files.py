@@ -2,6 +2,7 @@
 
 import orjson
 import pytest
+from fake_stripe.journal import MOST_BYTES
 from fake_stripe.wire import Request
 
 from tests.fake_stripe.stripe_calls import SELLER, Api, Wire
@@ -62,3 +63,11 @@ def test_links_are_made_with_the_upload_or_later_and_expire(api: Api) -> None:
     assert api.post(f"/v1/file_links/{link['id']}", expires_at="now")["expired"] is True
     assert len(api.get("/v1/file_links", file=made["id"])["data"]) == 2
     assert [o["id"] for o in api.get("/v1/file_links", expired=True)["data"]] == [link["id"]]
+
+
+def test_the_journal_remembers_an_upload_without_its_bytes_and_of_a_long_call_the_beginning(api: Api) -> None:
+    upload(api)
+    api.send("POST", "/v1/customers", {"description": "x" * 100_000})
+    shown, long = list(api.world.journal)[-2:]
+    assert shown.as_dict()["params"]["file"].endswith("bytes)")
+    assert len(long.raw_params) == MOST_BYTES

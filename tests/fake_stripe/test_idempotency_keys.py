@@ -2,7 +2,7 @@
 
 import orjson
 import pytest
-from fake_stripe.wire import Response
+from fake_stripe.wire import Request, Response
 
 from tests.fake_stripe.stripe_calls import OTHER_SELLER, SELLER, Api
 
@@ -179,3 +179,61 @@ def test_a_stored_500_is_replayed(api: Api) -> None:
     assert one.body == two.body
     assert replayed(two)
     assert orjson.loads(two.body)["error"]["type"] == "api_error"
+
+
+def upload(api: Api, boundary: str, content: bytes, key: str = "k") -> tuple[int, Response]:
+    parts = [
+        b'Content-Disposition: form-data; name="purpose"\r\n\r\ndispute_evidence',
+        b'Content-Disposition: form-data; name="file"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n' + content,
+    ]
+    body = b"".join(b"--" + boundary.encode() + b"\r\n" + part + b"\r\n" for part in parts)
+    headers = {
+        b"authorization": b"Bearer sk_test_calls",
+        b"idempotency-key": key.encode(),
+        b"content-type": f"multipart/form-data; boundary={boundary}".encode(),
+    }
+    answer = api.fake.handle(Request("POST", "/v1/files", headers=headers, body=body + f"--{boundary}--".encode()))
+    return answer.status, answer
+
+
+def test_an_upload_is_recognised_by_its_parts_whatever_their_boundary(api: Api) -> None:
+    assert upload(api, "one", b"\x89PNG")[0] == 200
+    status, again = upload(api, "two", b"\x89PNG")
+    assert (status, replayed(again)) == (200, True)
+    status, other = upload(api, "three", b"\x89PNG another")
+    assert (status, orjson.loads(other.body)["error"]["type"]) == (400, "idempotency_error")
+
+
+def test_of_a_large_request_a_digest_is_compared_and_the_order_still_does_not_matter(api: Api) -> None:
+    texts = {f"k{number}": "x" * 450 for number in range(40)}
+    backwards = dict(reversed(texts.items()))
+    assert api.send("POST", "/v1/customers", {"metadata": texts}, idempotency_key="k")[0] == 200
+    assert replayed(api.send("POST", "/v1/customers", {"metadata": backwards}, idempotency_key="k")[2])
+    changed = {**texts, "k39": "y" * 450}
+
+    status, body, _ = api.send("POST", "/v1/customers", {"metadata": changed}, idempotency_key="k")
+    assert (status, body["error"]["type"]) == (400, "idempotency_error")
+    kept = next(iter(api.world.idempotency.values()))
+    assert len(kept.body) < 100
+
+
+def test_a_request_that_brought_no_key_leaves_no_record(api: Api) -> None:
+    api.post("/v1/customers", email="a@b.co")
+    assert api.world.idempotency == {}
+
+
+def test_a_publishable_keys_403_and_a_fault_at_the_door_are_not_kept(api: Api) -> None:
+    status, _, _ = api.send("POST", "/v1/customers", {}, key="pk_test_calls", idempotency_key="k")
+    assert status == 403
+    api.world.faults.add({"act": {"kind": "status", "status": 409}})
+    assert api.send("POST", "/v1/customers", {}, idempotency_key="k")[0] == 409
+    status, _, response = api.send("POST", "/v1/customers", {}, idempotency_key="k")
+    assert (status, replayed(response)) == (200, False)
+
+
+def test_a_replay_says_again_that_it_is_a_fixture(api: Api) -> None:
+    params = {"name": "Basic"}
+    for _ in range(2):
+        status, _, response = api.send("POST", "/v1/products", params, idempotency_key="k")
+        assert (status, dict(response.headers)["Fake-Stripe-Fidelity"]) == (200, "fixture")
+    assert replayed(response)

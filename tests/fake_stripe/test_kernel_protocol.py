@@ -299,3 +299,29 @@ def test_should_retry_is_false_on_a_decline(api: Api) -> None:
     status, _, response = api.send("POST", "/v1/customers", params, idempotency_key="k")
     assert status == 402
     assert headers_of(response)["Stripe-Should-Retry"] == "false"
+
+
+# ---- browsers and caches
+
+
+def test_facts_7_8_no_answer_may_be_kept_and_pages_of_any_origin_may_read_it(api: Api) -> None:
+    for path, status in (("/v1/account", 200), ("/v1/nowhere", 404)):
+        got, _, response = api.send("GET", path)
+        headers = dict(response.headers)
+        assert got == status
+        assert headers["Cache-Control"] == "no-cache, no-store"
+        assert headers["Vary"] == "Origin"
+        assert headers["Access-Control-Allow-Origin"] == "*"
+        assert "Request-Id" in headers["Access-Control-Expose-Headers"]
+        assert headers["X-Stripe-Routing-Context-Priority-Tier"] == "api-testmode"
+        assert "Strict-Transport-Security" not in headers  # it would bind every other server of this machine
+    refused = api.send("GET", "/v1/account", key="sk_test_invalid")[2]
+    assert dict(refused.headers)["Cache-Control"] == "no-cache, no-store"
+
+
+def test_a_browsers_preflight_is_answered_without_a_key(api: Api) -> None:
+    headers = {b"access-control-request-method": b"POST", b"access-control-request-headers": b"authorization"}
+    answer = api.fake.handle(Request("OPTIONS", "/v1/tokens", headers=headers))
+    assert answer.status == 200
+    assert dict(answer.headers)["Access-Control-Allow-Headers"] == "authorization"
+    assert "POST" in dict(answer.headers)["Access-Control-Allow-Methods"]

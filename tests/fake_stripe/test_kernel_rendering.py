@@ -75,6 +75,28 @@ def test_more_than_four_levels_are_refused(api: Api) -> None:
     assert error["message"] == "You cannot expand more than 4 levels of a property. Property: data.a.b.c.d.e"
 
 
+def test_the_data_of_a_list_is_one_of_the_four_levels(api: Api) -> None:
+    deepest = "data.payment_intent.customer.default_source"
+    assert api.get("/v1/charges", expand=[deepest])["data"] == []
+    error = api.refused(400, "GET", "/v1/charges", expand=[f"{deepest}.customer"])
+    assert error["code"] == "property_expansion_max_depth"
+    owner = api.customer(source="tok_visa")
+    api.post("/v1/charges", amount=500, currency="usd", customer=owner)
+    intent = api.post(
+        "/v1/payment_intents",
+        amount=500,
+        currency="usd",
+        customer=owner,
+        confirm=True,
+        payment_method=api.saved_card(customer=owner)[1],
+        payment_method_types=["card"],
+    )
+    charge = api.get(
+        f"/v1/charges/{intent['latest_charge']}", expand=["payment_intent.customer.default_source.customer"]
+    )
+    assert charge["payment_intent"]["customer"]["default_source"]["customer"]["id"] == owner
+
+
 def test_an_expandable_member_that_is_null_stays_null(api: Api) -> None:
     assert api.post("/v1/payment_intents", amount=100, currency="usd", expand=["customer"])["customer"] is None
 

@@ -3,6 +3,7 @@
 from urllib.parse import unquote
 
 from fake_stripe.errors import invalid
+from fake_stripe.wire import Request
 
 
 class UploadedFile(str):
@@ -17,6 +18,11 @@ class UploadedFile(str):
     def content(self) -> bytes:
         """The bytes of the file."""
         return self.encode("latin-1")
+
+
+def is_multipart(request: Request) -> bool:
+    """Whether the body consists of parts, as uploads do."""
+    return request.headers.get(b"content-type", b"").startswith(b"multipart/form-data")
 
 
 def decode(raw: bytes, content_type: str) -> list[tuple[str, str]]:

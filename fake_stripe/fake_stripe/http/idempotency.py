@@ -1,5 +1,6 @@
 """Idempotency keys: one result per key, account and mode for 24 hours of the world's clock."""
 
+import hashlib
 from urllib.parse import parse_qsl
 
 from fake_stripe.errors import IDEMPOTENCY, INVALID_REQUEST, ApiError
@@ -9,6 +10,9 @@ LIFETIME = 24 * 3600
 """Seconds for which a key is kept; Stripe may prune keys at least that old."""
 
 MAX_LENGTH = 255
+LARGEST_KEPT = 8 * 1024
+"""Bytes of a request that are kept to compare another one with; of larger ones, a digest of their parameters."""
+
 _PRUNE_EVERY = 4096
 
 
@@ -20,7 +24,7 @@ class Record:
         retry: the stored `Stripe-Should-Retry`, if any.
     """
 
-    __slots__ = ("body", "created", "endpoint", "held", "request_id", "response", "retry", "status", "version")
+    __slots__ = ("body", "created", "endpoint", "fidelity", "held", "request_id", "response", "retry", "status")
 
     def __init__(self, endpoint: str, body: bytes, request_id: str, created: int) -> None:
         self.endpoint = endpoint
@@ -31,14 +35,14 @@ class Record:
         self.status = 0
         self.response = b""
         self.retry: str | None = None
-        self.version = ""
+        self.fidelity = ""
 
-    def finish(self, status: int, response: bytes, retry: str | None, version: str) -> None:
+    def finish(self, status: int, response: bytes, retry: str | None, fidelity: str) -> None:
         """Keep the result."""
         self.status = status
         self.response = response
         self.retry = retry
-        self.version = version
+        self.fidelity = fidelity
 
     def release(self) -> None:
         """The first answer has been sent: from now on the record is replayed."""
@@ -107,6 +111,16 @@ def _reused(how: str, key: str) -> ApiError:
         f"Keys for idempotent requests can only be used {how}. Try using a key other than '{key}' if you meant to"
         " execute a different request.",
     )
+
+
+def digest(pairs: list[tuple[str, str]]) -> bytes:
+    """What stands for the parameters of a request that is large, or whose bytes differ each time (multipart)."""
+    found = hashlib.sha256()
+    for name, value in sorted(pairs):
+        for text in (name, value):
+            raw = text.encode("utf-8", "surrogatepass")
+            found.update(len(raw).to_bytes(8, "big") + raw)
+    return found.hexdigest().encode()
 
 
 def _parameters(body: bytes) -> list[tuple[str, str]]:
