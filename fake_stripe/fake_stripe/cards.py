@@ -241,6 +241,17 @@ BANK_OUTCOMES: dict[str, Outcome] = {
 }
 
 
+LIVE_MODE = Outcome(
+    Refusal(
+        "card_declined",
+        "testmode_decline",
+        "Your card was declined. Your request was in live mode, but used a known test card.",
+    ),
+    attach_refused=True,
+)
+"""A test card in live mode."""
+
+
 def outcome(behaviour: str) -> Outcome:
     """The outcome of a behaviour named in the data; a bank behaviour without an entry is the failure code itself."""
     known = CARD_OUTCOMES.get(behaviour)

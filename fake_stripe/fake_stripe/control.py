@@ -356,6 +356,7 @@ def show_policy(asked: Asked) -> Any:
     account="acct_...; without one: all accounts without their own",
     raw_card_numbers="allowed | refused",
     legacy_tokens="allowed | refused",
+    test_cards="accepted | declined, in live mode",
     fingerprints="same | different",
     capabilities="lax | enforced",
     rate_limits="off | test | live",

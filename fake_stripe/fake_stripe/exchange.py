@@ -15,6 +15,7 @@ from fake_stripe.http.keys import (
     check_permissions,
     check_platform,
     check_power,
+    test_account,
 )
 from fake_stripe.injected import error_of, stops_at_the_door
 from fake_stripe.journal import Entry, raw_params
@@ -157,6 +158,8 @@ class Exchange:
         if not world.stateless and not world.reaches(account):
             self.trusted = False
             raise account_invalid(self.key, account)
+        if self.key.livemode and world.only_in_test_mode(account):
+            raise test_account(account)
         if named and self.key.kind == "rk" and self._granted() is not None and "connect" not in (self._granted() or ()):
             raise ApiError(403, INVALID_REQUEST, RESTRICTED_WITHOUT_CONNECT)
         self.account = account

@@ -17,6 +17,7 @@ class Policy:
         fingerprints: whether one card has the `same` fingerprint on every account of the world, or a `different` one on
             this account; both were recorded.
         capabilities: `enforced` refuses charges on accounts without `card_payments`; `lax` is Stripe's test mode.
+        test_cards: whether test cards pay in the world's live mode; Stripe's live mode has them `declined`.
         rate_limits: `test` allows 25 requests a second, `live` 100; both 25 a second and endpoint.
     """
 
@@ -24,6 +25,7 @@ class Policy:
     legacy_tokens: Permission = "allowed"
     fingerprints: Literal["same", "different"] = "same"
     capabilities: Literal["lax", "enforced"] = "lax"
+    test_cards: Literal["accepted", "declined"] = "accepted"
     rate_limits: RateLimits = "off"
 
     def changed(self, changes: dict[str, Any]) -> "Policy":

@@ -9,14 +9,18 @@ from fake_stripe.world import World
 
 _GLOBAL = {"test": 25, "live": 100}
 _ENDPOINT = 25
+_EXCEEDED = {
+    False: "Testmode request rate limit exceeded, the rate limits in testmode are lower than livemode",
+    True: "Request rate limit exceeded",
+}
 
 
-def rate_limited(reason: str) -> ApiError:
+def rate_limited(reason: str, *, livemode: bool = False) -> ApiError:
     """The limiter's 429; `reason` is the value of `Stripe-Rate-Limited-Reason`."""
     return ApiError(
         429,
         INVALID_REQUEST,
-        "Request rate limit exceeded. Learn more about rate limits here https://stripe.com/docs/rate-limits.",
+        f"{_EXCEEDED[livemode]}. You can learn more about rate limits here https://stripe.com/docs/rate-limits.",
         code="rate_limit",
         headers={"Stripe-Rate-Limited-Reason": reason},
     )
@@ -29,9 +33,9 @@ def check_rate(world: World, account: str, method: str, template: str) -> None:
         return
     second = world.clock.now()
     if not _take(world, account, second, _GLOBAL[limits]):
-        raise rate_limited("global-rate")
+        raise rate_limited("global-rate", livemode=limits == "live")
     if not _take(world, (account, method, template), second, _ENDPOINT):
-        raise rate_limited("endpoint-rate")
+        raise rate_limited("endpoint-rate", livemode=limits == "live")
 
 
 def _take(world: World, bucket: object, second: int, limit: int) -> bool:

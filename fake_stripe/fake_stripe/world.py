@@ -131,6 +131,12 @@ class World:
         """Whether the platform may act on that account."""
         return account_id == self.platform or self._connected.get(account_id, False)
 
+    def only_in_test_mode(self, account_id: str) -> bool:
+        """Whether POST /v1/accounts made the account with a test key: it has no live mode."""
+        made = self.platform_scope(False).get("account", account_id)
+        known = self.platform_scope(False).hidden(account_id) if made is not None else {"complete": True}
+        return not known.get("complete")
+
     @property
     def connected(self) -> list[str]:
         """Ids of the accounts that the platform may act on, oldest first."""

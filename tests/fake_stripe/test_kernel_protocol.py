@@ -129,11 +129,10 @@ def test_facts_3_1_a_restricted_key_without_the_permission_is_403_naming_it() ->
     assert api.send("GET", "/v1/customers", key="rk_test_shop")[0] == 200
     status, body, response = api.send("POST", "/v1/customers", key="rk_test_shop")
     assert status == 403
-    assert body["error"]["message"].endswith(
-        f"does not have the required permissions for this endpoint on account '{api.world.platform}'. Having the"
-        " 'rak_customer_write' permission would allow this request to continue."
-    )
-    assert "doc_url" not in body["error"]
+    assert (
+        f"does not have the required permissions for this endpoint on account '{api.world.platform}'. Enabling"
+        " Customers Write ('customer_write') permissions on this key would allow this request to continue."
+    ) in body["error"]["message"]
     assert "Request-Id" in headers_of(response)
 
 

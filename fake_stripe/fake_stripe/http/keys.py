@@ -25,6 +25,11 @@ _NOT_WITH_PUBLISHABLE = (
     "This API call cannot be made with a publishable API key. Please use a secret API key. You can find a list of your"
     " API keys at https://dashboard.stripe.com/account/apikeys."
 )
+_NO_PLATFORM = (
+    "Only Stripe Connect platforms can work with other accounts. If you specified a client_id parameter, make sure it's"
+    " correct. If you need to setup a Stripe Connect platform, you can do so at"
+    " https://dashboard.stripe.com/account/applications/settings."
+)
 _FOR_PUBLISHABLE = frozenset(
     {
         ("POST", "/v1/tokens"),
@@ -130,28 +135,44 @@ def check_power(key: Key, method: str, template: str, params: dict[str, object])
     raise ApiError(403, INVALID_REQUEST, _NOT_WITH_PUBLISHABLE, code="secret_key_required")
 
 
+# Permissions that serve more than the resource they are named after, and what the dashboard calls them (messages of
+# 2026 in public code).
+_CHARGES = ("charge", "Charges and Refunds")
+_PERMISSIONS = {
+    "charges": _CHARGES,
+    "refunds": _CHARGES,
+    "prices": ("plan", "Prices"),
+    "plans": ("plan", "Prices"),
+    "webhook_endpoints": ("webhook", "Webhook Endpoints, Event Destinations"),
+    "checkout": ("checkout_session", "Checkout Sessions"),
+}
+
+
 def check_permissions(key: Key, granted: frozenset[str] | None, method: str, template: str, account: str) -> None:
     """Refuse what a restricted key was not granted; `granted` is None for a key without restrictions."""
     if granted is None or key.kind != "rk":
         return
     segment = template.split("/")[2]
-    resource = segment.removesuffix("s")
-    wanted = f"{resource}_{'read' if method == 'GET' else 'write'}"
-    if wanted in granted or (method == "GET" and f"{resource}_write" in granted):
+    own = segment.removesuffix("s")
+    name, title = _PERMISSIONS.get(segment, (own, segment.replace("_", " ").title()))
+    kinds = ("read", "write") if method == "GET" else ("write",)
+    if any(f"{resource}_{kind}" in granted for resource in (own, name) for kind in kinds):
         return
     raise ApiError(
         403,
         INVALID_REQUEST,
         f"The provided key '{key.masked}' does not have the required permissions for this endpoint on account"
-        f" '{account}'. Having the 'rak_{wanted}' permission would allow this request to continue.",
+        f" '{account}'. Enabling {title} {kinds[0].title()} ('{name}_{kinds[0]}') permissions on this key would allow"
+        " this request to continue. You can edit permissions at"
+        f" https://dashboard.stripe.com/b/{account}?destination=%2Fapikeys%2Fmk_1FakeStripeRestrictedKey%2Fedit",
+        code="more_permissions_required",
     )
 
 
 def check_platform(key: Key) -> None:
     """Refuse Stripe-Account with the key of an account that is no platform (403), or with a rolled key (401)."""
     if key.world.startswith("noplatform"):
-        text = "Only Stripe Connect platforms can work with other accounts."
-        raise ApiError(403, INVALID_REQUEST, text, code="platform_account_required")
+        raise ApiError(403, INVALID_REQUEST, _NO_PLATFORM, code="platform_account_required")
     if key.world.startswith("rolled"):
         text = f"The API key provided by your Connect platform has expired: {key.masked}"
         raise ApiError(401, INVALID_REQUEST, text, code="platform_api_key_expired")
@@ -166,6 +187,15 @@ def account_invalid(key: Key, account: str) -> ApiError:
         " Application access may have been revoked.",
         code="account_invalid",
     )
+
+
+def test_account(account: str) -> ApiError:
+    """400 for a live key that names an account which was made with a test key."""
+    text = (
+        f"The account {account} was a test account created with a testmode key, and therefore can only be used with"
+        " testmode keys"
+    )
+    return ApiError(400, INVALID_REQUEST, text)
 
 
 RESTRICTED_WITHOUT_CONNECT = (

@@ -7,7 +7,7 @@ from typing import Any
 
 from fake_stripe import cards
 from fake_stripe.errors import ApiError, invalid, state_error
-from fake_stripe.objects import tokens
+from fake_stripe.objects import payment_methods, tokens
 from fake_stripe.objects.bank_details import MAX_ATTEMPTS, bank_account_object, deposit_result
 from fake_stripe.objects.card_details import (
     Entered,
@@ -24,8 +24,8 @@ from fake_stripe.scope import Scope, Wire
 
 TYPES = ("card", "bank_account", "source")
 _PAYMENT_METHOD_AS_SOURCE = (
-    "You cannot use a PaymentMethod as a source for Customers. Instead, attach the PaymentMethod to the Customer with"
-    " the PaymentMethods API."
+    "You cannot use a PaymentMethod as a source for Customers. Instead, use the PaymentMethods API to Attach a Customer"
+    " to a PaymentMethod. See https://stripe.com/docs/api/payment_methods/attach"
 )
 
 
@@ -58,14 +58,14 @@ def check(scope: Scope, given: Any, *, param: str, customer: str | None = None) 
         return _check_source(scope, str(given), param, customer)
     token = tokens.peek(scope, str(given), param=param)
     if token["type"] == "card":
-        refuse_verification(_outcome(tokens.entered_in(scope, token)))
+        refuse_verification(_outcome(scope, tokens.entered_in(scope, token)))
     elif token["type"] != "bank_account":
         raise invalid(f"The token {token['id']} cannot be used as a source.", param=param)
     return Offered(token=token)
 
 
-def _outcome(entered: Entered) -> cards.Outcome:
-    return cards.outcome(entered.card.behaviour)
+def _outcome(scope: Scope, entered: Entered) -> cards.Outcome:
+    return payment_methods.card_outcome(scope, entered.card.behaviour)
 
 
 def _check_details(scope: Scope, given: Wire) -> Offered:
@@ -74,7 +74,7 @@ def _check_details(scope: Scope, given: Wire) -> Offered:
         kept = {"type": "us_bank_account", "number": account.number, "behaviour": account.behaviour, "verified": False}
         return Offered(bank_account=bank_account_object(scope, given), instrument=kept)
     entered = entered_by(scope, given)
-    refuse_verification(_outcome(entered))
+    refuse_verification(_outcome(scope, entered))
     card = legacy_card(scope, entered, given)
     card["metadata"] = merged_metadata(None, given.get("metadata"))
     return Offered(card=card, instrument=entered.instrument())
@@ -88,8 +88,12 @@ def _check_source(scope: Scope, source_id: str, param: str, customer: str | None
     if owner and owner != customer:
         text = "This source is already attached to a customer."
         raise state_error(text, code="invalid_source_usage", param=param)
-    if source["status"] == "consumed" or source["usage"] == "single_use":
-        text = "The source you provided cannot be attached to the customer: it must be reusable and not consumed."
+    if source["status"] == "consumed":
+        from fake_stripe.objects import sources  # noqa: PLC0415 - Sources are deprecated: few calls name one
+
+        raise sources.consumed(source, param=param)
+    if source["usage"] == "single_use":
+        text = "The source you provided cannot be attached to the customer: it must be reusable."
         raise state_error(text, code="invalid_source_usage", param=param)
     kept = scope.hidden(source_id).get("instrument") or {}
     refuse_verification(cards.outcome(kept.get("behaviour", "success")))

@@ -27,6 +27,9 @@ CONSUMED = (
     " connected account without Customer attachment, or was detached from a Customer. It may not be used again. To use"
     " a PaymentMethod multiple times, you must attach it to a Customer first."
 )
+_SET_UP_WITHOUT_CUSTOMER = (
+    "The provided PaymentMethod cannot be attached. To reuse a PaymentMethod, you must attach it to a Customer first."
+)
 _CONSUMED_AT_ATTACH = (
     "This PaymentMethod was previously used without being attached to a Customer or was detached from a Customer, and"
     " may not be used again."
@@ -83,7 +86,7 @@ def _in_use_by(scope: Scope, found: Wire, intent: Wire | None) -> bool:
 def _used_up(scope: Scope, found: Wire) -> ApiError:
     source = scope.get("source", found["id"])
     if source is None:
-        return state_error(CONSUMED, code=None)
+        return state_error(_SET_UP_WITHOUT_CUSTOMER if _only_set_up(scope, found) else CONSUMED, code=None)
     from fake_stripe.objects import sources  # noqa: PLC0415 - Sources are deprecated: few calls name one
 
     return sources.consumed(source)
@@ -125,7 +128,16 @@ def outcome_of(scope: Scope, payment_method: Wire) -> cards.Outcome:
     kept = scope.hidden(payment_method["id"]).get("instrument")
     if kept is None:
         return cards.CARD_OUTCOMES["success"]
-    return cards.outcome(kept["behaviour"]) if kept["type"] == "card" else cards.bank_outcome(kept["behaviour"])
+    if kept["type"] != "card":
+        return cards.bank_outcome(kept["behaviour"])
+    return card_outcome(scope, kept["behaviour"])
+
+
+def card_outcome(scope: Scope, behaviour: str) -> cards.Outcome:
+    """What charging a test card does; in live mode it is declined where the policy says so."""
+    if scope.livemode and scope.world.policy(scope.account_id).test_cards == "declined":
+        return cards.LIVE_MODE
+    return cards.outcome(behaviour)
 
 
 def is_set_up(scope: Scope, payment_method: Wire) -> bool:

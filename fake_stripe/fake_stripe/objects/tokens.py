@@ -56,6 +56,7 @@ def create(call: Call) -> Wire:
     scope, params = call.scope, call.params
     if scope.world.policy(scope.account_id).legacy_tokens == "refused":
         raise state_error(_LEGACY_REFUSED, code=None)
+    _refuse_unready(scope)
     if params.get("customer"):
         return _clone(call, params["customer"])
     card, bank = params.get("card"), params.get("bank_account")
@@ -70,6 +71,16 @@ def create(call: Call) -> Wire:
         if params.get(holder):
             return _keep(scope, kind, {})
     raise invalid(_NOTHING_GIVEN, code="parameter_missing")
+
+
+def _refuse_unready(scope: Scope) -> None:
+    """A live account that cannot charge makes no tokens either, where the policy enforces capabilities."""
+    if not scope.livemode or scope.is_platform or scope.world.policy(scope.account_id).capabilities != "enforced":
+        return
+    from fake_stripe.objects import accounts  # noqa: PLC0415 - the live twin of a world only
+
+    if not accounts.account_of(scope.world, scope.account_id, livemode=True)["charges_enabled"]:
+        raise state_error("Your account cannot currently make live charges.", code=None)
 
 
 def _required(given: Wire, at: str, names: tuple[str, ...]) -> Wire:
