@@ -18,7 +18,7 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError
 
-from fake_stripe.h1 import MAX_BODY, reset
+from fake_stripe.h1 import MAX_BODY, refusal, reset
 from fake_stripe.wire import Fate, Request, Response
 
 if TYPE_CHECKING:
@@ -27,15 +27,28 @@ if TYPE_CHECKING:
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
+class Incoming:
+    """A request on its way in: its headers, its body so far, and when it began."""
+
+    __slots__ = ("began", "headers", "parts", "size")
+
+    def __init__(self, headers: dict[bytes, bytes]) -> None:
+        self.headers = headers
+        self.parts: list[bytes] = []
+        self.size = 0
+        self.began = asyncio.get_running_loop().time()
+
+
 class Http2(asyncio.Protocol):
     """One client connection with its streams."""
 
     def __init__(self, server: "Server") -> None:
         self._server = server
         self._connection = H2Connection(config=H2Configuration(client_side=False, header_encoding=None))
-        self._requests: dict[int, tuple[dict[bytes, bytes], list[bytes]]] = {}
+        self._requests: dict[int, Incoming] = {}
         self._unsent: dict[int, bytes] = {}
         self._transport: asyncio.Transport | None = None
+        self._paused = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send our settings."""
@@ -48,6 +61,33 @@ class Http2(asyncio.Protocol):
         """Forget the connection."""
         self._transport = None
         self._server.connections.discard(self)
+
+    def pause_writing(self) -> None:
+        """The client does not read: nothing more is read from it until it does."""
+        self._paused = asyncio.get_running_loop().time()
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The client has read: go on."""
+        self._paused = 0.0
+        if self._transport is not None:
+            self._transport.resume_reading()
+
+    def end_if_slow(self, since: float) -> None:
+        """Refuse the requests that began to arrive before `since`; leave a client that has read nothing since then."""
+        if self._transport is not None and self._paused and self._paused < since:
+            self._transport.abort()
+            return
+        for stream in [number for number, incoming in self._requests.items() if incoming.began < since]:
+            self._refuse(stream, 408)
+        self._flush()
+
+    def _refuse(self, stream: int, status: int) -> None:
+        """Answer before the request is complete, and tell the client to send no more of it (RFC 9113, 8.1)."""
+        del self._requests[stream]
+        self._answer(stream, refusal(status))
+        self._connection.reset_stream(stream, ErrorCodes.NO_ERROR)
 
     def data_received(self, data: bytes) -> None:
         """Feed the state machine and act on what it saw."""
@@ -63,8 +103,7 @@ class Http2(asyncio.Protocol):
 
     def _on(self, event: Event) -> None:
         if isinstance(event, RequestReceived):
-            headers = dict(event.headers)
-            self._requests[event.stream_id] = (headers, [])
+            self._requests[event.stream_id] = Incoming(dict(event.headers))
         elif isinstance(event, DataReceived):
             self._collect(event)
         elif isinstance(event, StreamEnded):
@@ -81,41 +120,43 @@ class Http2(asyncio.Protocol):
     def _collect(self, event: DataReceived) -> None:
         stream = event.stream_id
         self._connection.acknowledge_received_data(event.flow_controlled_length or 0, stream)
-        entry = self._requests.get(stream)
-        if entry is None:
+        incoming = self._requests.get(stream)
+        if incoming is None:
             return
-        entry[1].append(event.data or b"")
-        if sum(map(len, entry[1])) > MAX_BODY:
-            del self._requests[stream]
-            self._connection.reset_stream(stream, ErrorCodes.REFUSED_STREAM)
+        part = event.data or b""
+        incoming.parts.append(part)
+        incoming.size += len(part)
+        if incoming.size > MAX_BODY:
+            self._refuse(stream, 413)
 
     def _complete(self, stream: int) -> None:
-        entry = self._requests.pop(stream, None)
-        if entry is None:
+        incoming = self._requests.pop(stream, None)
+        if incoming is None:
             return
-        headers, body = entry
+        headers = incoming.headers
         path, _, query = headers.get(b":path", b"/").partition(b"?")
         request = Request(
             headers.get(b":method", b"GET").decode("latin-1"),
             unquote(path.decode("latin-1")),
             query=query,
             headers=headers,
-            body=b"".join(body),
+            body=b"".join(incoming.parts),
             base_url=self._server.base_url(headers.get(b":authority")),
         )
         response = self._server.app.handle(request)
+        head_only = request.method == "HEAD"
         if response.deliveries:
             self._server.deliver(response.deliveries)
         if response.delay or response.poll is not None:
-            self._server.spawn(self._answer_later(stream, response))
+            self._server.spawn(self._answer_later(stream, response, head_only=head_only))
         else:
-            self._answer(stream, response)
+            self._answer(stream, response, head_only=head_only)
 
-    async def _answer_later(self, stream: int, response: Response) -> None:
-        self._answer(stream, await self._server.settled(response))
+    async def _answer_later(self, stream: int, response: Response, *, head_only: bool) -> None:
+        self._answer(stream, await self._server.settled(response), head_only=head_only)
         self._flush()
 
-    def _answer(self, stream: int, response: Response) -> None:
+    def _answer(self, stream: int, response: Response, *, head_only: bool = False) -> None:
         if self._transport is None:
             return
         try:
@@ -125,9 +166,11 @@ class Http2(asyncio.Protocol):
             headers = [(b":status", str(response.status).encode())]
             headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers]
             headers.append((b"content-length", str(len(response.body)).encode()))
-            self._connection.send_headers(stream, headers, end_stream=not response.body)
+            self._connection.send_headers(stream, headers, end_stream=head_only or not response.body)
         except ProtocolError:
             return  # the client has closed the stream meanwhile
+        if head_only:
+            return
         if response.fate is Fate.RESET:
             self._unsent[stream] = response.body[: len(response.body) // 2]
             self._send_body(stream, end=False)
@@ -167,6 +210,7 @@ class Either(asyncio.Protocol):
     def __init__(self, server: "Server") -> None:
         self._server = server
         self._seen = b""
+        self._began = 0.0
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -182,6 +226,7 @@ class Either(asyncio.Protocol):
         """Hand the connection over as soon as the protocol is clear."""
         self._seen += data
         if len(self._seen) < len(PREFACE) and PREFACE.startswith(self._seen):
+            self._began = self._began or asyncio.get_running_loop().time()
             return
         protocol = self._server.http2() if self._seen.startswith(PREFACE) else self._server.http1()
         transport = self._transport
@@ -191,6 +236,11 @@ class Either(asyncio.Protocol):
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(self._seen)
+
+    def end_if_slow(self, since: float) -> None:
+        """End a connection that began to say something before `since` and stopped half-way."""
+        if self._began and self._began < since:
+            self.close()
 
     def close(self) -> None:
         """End the connection."""

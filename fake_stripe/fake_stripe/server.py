@@ -26,12 +26,15 @@ class Server:
     Attributes:
         connections: the open connections.
         stopping: answers from now on close their connection.
+        patience: seconds that a request may take to arrive, and a client to read its answers. A connection on which
+            nothing is asked may stay open for as long as it likes.
     """
 
     def __init__(self, app: "FakeStripe") -> None:
         self.app = app
         self.connections: set[Http1 | Http2 | Either] = set()
         self.stopping = False
+        self.patience = 30.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._listeners: list[asyncio.Server] = []
         self._default_base = b""
@@ -121,10 +124,17 @@ class Server:
         for delivery in deliveries:
             self.spawn(deliver(delivery))
 
+    def end_slow(self) -> None:
+        """Refuse what has been arriving for longer than `patience`: half a request must not hold a connection."""
+        since = asyncio.get_running_loop().time() - self.patience
+        for connection in list(self.connections):
+            connection.end_if_slow(since)
+
     async def tick(self) -> None:
-        """Run the worlds' own jobs when their time comes, though nobody asks."""
+        """Run the worlds' own jobs when their time comes, though nobody asks, and end what is too slow."""
         while True:
             await asyncio.sleep(_TICK)
+            self.end_slow()
             for name in self.app.worlds.names():
                 world = self.app.worlds.get(name)
                 if world is not None and world.scheduled:
