@@ -111,6 +111,8 @@ lock: $(VENV)/.dev        ## resolve the dependencies anew
 	  --all-extras --group dev -o requirements-dev.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
 	  --group mesh -c requirements-dev.lock -o requirements-mesh.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  --group ui -c requirements-dev.lock -o requirements-ui.lock
 
 clean:           ## remove what the targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The double's page for a browser, `/_fake/ui/`: a world at a glance, and its switches."""
