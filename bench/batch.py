@@ -1,6 +1,6 @@
 """Batches at Stripe's speed: how near to the limits, how many refusals, how much memory, and each item once.
 
-    python bench/batch.py [--short] [--only live test million replicas] [--speed 4]
+    python -m bench.batch [--short] [--only live test million replicas] [--speed 4] [--json]
 
 - live, test: pairs over 50 accounts, through gRPC, engine, ledger (a SQLite file) and HTTP, against fake_stripe in a
   process of its own with its rate limits on. fake_stripe limits each account; a gate in front of it, stricter than
@@ -15,7 +15,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import http.client
 import json
@@ -25,10 +24,10 @@ import sys
 import tempfile
 import time
 import urllib.parse
+from argparse import Namespace
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +43,7 @@ from cloneservice_server.settings import load  # noqa: E402
 from cloneservice_server.stripe_gateway.gateway import SdkStripeGateway  # noqa: E402
 from cloneservice_server.stripe_gateway.pacing import endpoint_of  # noqa: E402
 
+from bench.report import Check, Column, Report, Table, Value, arguments  # noqa: E402
 from tests.postgres_fixture import PostgresServer, find_binaries  # noqa: E402
 
 KEY = "sk_test_bench"
@@ -217,13 +217,9 @@ async def peak_mb(work: Awaitable[Any]) -> tuple[Any, float]:
 # ---------------------------------------------------------------------------------------------------- the figures
 
 
-@dataclass
-class Check:
-    """One figure and what it must be."""
-
-    name: str
-    figure: str
-    holds: bool
+def within(name: str, figure: float, limit: float, told: str, unit: str) -> Check:
+    """A figure that must not be more than `limit`."""
+    return Check(name, told, f"at most {limit:.0f} {unit}", figure <= limit)
 
 
 async def final(client: AsyncCloneClient, batch_id: str) -> CloneBatch:
@@ -235,8 +231,8 @@ async def final(client: AsyncCloneClient, batch_id: str) -> CloneBatch:
     return batch
 
 
-async def pace(mode: str, items: int, speed: float) -> list[Check]:
-    """A batch at the limits of `mode`."""
+async def pace(report: Report, mode: str, items: int, speed: float) -> dict[str, Value]:
+    """A batch at the limits of `mode`: a row of the table."""
     per_second, accounts = LIMITS[mode], 50
     with double(speed, mode) as url, tempfile.TemporaryDirectory() as directory:
         seeds = Seeds(url)
@@ -257,17 +253,19 @@ async def pace(mode: str, items: int, speed: float) -> list[Check]:
     late = [at_s for at_s in gate.refused if at_s > gate.sent[0] + 1.0]
     told = f"{rate:.2f} of {bound:.2f} items/s, {calls / elapsed_s:.1f} calls/s; {elapsed_s:.0f} s"
     once = there == items == batch.succeeded_count
-    return [
-        Check(f"{mode}: rate >= 95 %", f"{rate / bound:.1%} ({told})", rate >= RATE_LEAST * bound),
-        Check(f"{mode}: 429 after the first second", f"{len(late)} of {calls}", not late),
-        Check(f"{mode}: memory over idle", f"{most - idle:.0f} MB", most - idle <= MEMORY_MOST_MB),
-        Check(f"{mode}: each item once", f"{batch.succeeded_count} done, {there} there", once),
+    report.checks += [
+        Check(f"{mode}: rate", f"{rate / bound:.1%} ({told})", "at least 95 %", rate >= RATE_LEAST * bound),
+        Check(f"{mode}: 429 after the first second", f"{len(late)} of {calls}", "none", not late),
+        within(f"{mode}: memory over idle", most - idle, MEMORY_MOST_MB, f"{most - idle:.0f} MB", "MB"),
+        Check(f"{mode}: each item once", f"{batch.succeeded_count} done, {there} there", f"{items} and {items}", once),
     ]
+    report.ratios[f"batch at the {mode} limits: possible / done"] = bound / rate
+    figures = {"items": items, "possible": bound, "rate": rate, "share": rate / bound * 100, "seconds": elapsed_s}
+    return {"case": f"{mode} limits", **figures, "refused": len(late), "memory": most - idle}
 
 
-async def million(side: int) -> list[Check]:
+async def million(report: Report, side: int) -> None:
     """Create, lay out and list `side` x `side` items, and the same number in chunks of pairs."""
-    checks = []
     customers, accounts = (tuple(f"{name}_{n:018}" for n in range(side)) for name in ("cus", "acct"))
 
     async def as_product(client: AsyncCloneClient) -> str:
@@ -283,8 +281,7 @@ async def million(side: int) -> list[Check]:
         return batch_id
 
     for name, create in (("cross product", as_product), ("chunks of pairs", as_chunks)):
-        checks += await _large(name, side * side, create)
-    return checks
+        report.checks += await _large(name, side * side, create)
 
 
 async def _large(name: str, count: int, create: Callable[[AsyncCloneClient], Awaitable[str]]) -> list[Check]:
@@ -302,14 +299,12 @@ async def _large(name: str, count: int, create: Callable[[AsyncCloneClient], Awa
             listed_s = time.monotonic() - began
             more_mb = max(most, most_2, most_3) - idle
             size_mb = (Path(directory) / "ledger.db").stat().st_size / 1e6
+    accepted, listing = f"{created_s:.2f} s, laid out in {laid_out_s:.1f} s", f"{listed:,} in {listed_s:.1f} s"
+    what = f"{count:,} by {name}"
     return [
-        Check(
-            f"{count} by {name}: accepted",
-            f"{created_s:.2f} s, laid out in {laid_out_s:.1f} s",
-            created_s <= CREATE_MOST_S,
-        ),
-        Check(f"{count} by {name}: listed", f"{listed} in {listed_s:.1f} s, {size_mb:.0f} MB file", listed == count),
-        Check(f"{count} by {name}: memory over idle", f"{more_mb:.0f} MB", more_mb <= MEMORY_MOST_MB),
+        within(f"{what}: accepted", created_s, CREATE_MOST_S, accepted, "s"),
+        Check(f"{what}: listed", f"{listing}, {size_mb:.0f} MB file", f"{count:,}", listed == count),
+        within(f"{what}: memory over idle", more_mb, MEMORY_MOST_MB, f"{more_mb:.0f} MB", "MB"),
     ]
 
 
@@ -326,11 +321,12 @@ async def _listed(client: AsyncCloneClient, batch_id: str) -> int:
     return many
 
 
-async def replicas(items: int) -> list[Check]:
+async def replicas(report: Report, items: int) -> None:
     """Two servers on PostgreSQL share a batch; one is killed half-way."""
     binaries = find_binaries()
     if binaries is None:
-        return [Check("replicas: skipped", "no PostgreSQL on this machine", holds=True)]
+        report.remark("replicas: left out, no PostgreSQL on this machine")
+        return
     database = PostgresServer(binaries)
     await asyncio.to_thread(database.create)
     try:
@@ -347,7 +343,8 @@ async def replicas(items: int) -> list[Check]:
     finally:
         database.remove()
     figure = f"{batch.succeeded_count} done, {there} there, in {took_s:.0f} s ({items / took_s:.1f}/s of 48.5)"
-    return [Check("replicas: each item once, one killed half-way", figure, there == items == batch.succeeded_count)]
+    once = there == items == batch.succeeded_count
+    report.checks.append(Check("replicas: each item once, one killed half-way", figure, "each once", once))
 
 
 async def _killed_half_way(command: list[str], pairs: list[BatchPair]) -> tuple[CloneBatch, float]:
@@ -381,25 +378,35 @@ def _target(server: subprocess.Popen[str]) -> str:
     return words[2]
 
 
-async def run(given: argparse.Namespace) -> int:
-    """Print each figure as it comes; the exit code."""
-    stories: dict[str, Callable[[], Awaitable[list[Check]]]] = {
-        "live": lambda: pace("live", 400 if given.short else 10_000, given.speed),
-        "test": lambda: pace("test", 120 if given.short else 10_000, given.speed),
-        "million": lambda: million(120 if given.short else 1000),
-        "replicas": lambda: replicas(300 if given.short else 10_000),
-    }
-    good = True
-    for name in given.only:
-        for check in await stories[name]():
-            good = good and check.holds
-            print(f"{'ok' if check.holds else 'NOT':>4}  {check.name:<52} {check.figure}", flush=True)
-    return 0 if good else 1
+COLUMNS = [
+    Column("case", "pairs over 50 accounts"),
+    Column("items", "items"),
+    Column("possible", "possible, items/s", 1),
+    Column("rate", "done, items/s", 2),
+    Column("share", "share, %", 1),
+    Column("seconds", "took, s"),
+    Column("refused", "refused with 429"),
+    Column("memory", "memory over idle, MB"),
+]
+
+
+async def run(given: Namespace) -> int:
+    """Measure what was asked for; the exit code."""
+    report = Report(given.json)
+    sizes = {"live": 400, "test": 120} if given.short else {"live": 10_000, "test": 10_000}
+    rows = [await pace(report, mode, sizes[mode], given.speed) for mode in ("live", "test") if mode in given.only]
+    if rows:
+        report.table(Table("batch", "Batches at Stripe's limits", COLUMNS, rows))
+    if "million" in given.only:
+        await million(report, 120 if given.short else 1000)
+    if "replicas" in given.only:
+        await replicas(report, 300 if given.short else 10_000)
+    return report.finish()
 
 
 def main() -> int:
     """Read the arguments and run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--short", action="store_true", help="fewer items: under a minute")
     parser.add_argument("--speed", type=float, default=1.0, help="how much faster time runs; default 1")
     stories = ["live", "test", "million", "replicas"]

@@ -1,46 +1,37 @@
-"""What fake_stripe costs: CPU per request, start, memory, growth; beside localstripe in the same run.
+"""What fake_stripe costs: CPU per request, start, memory, growth; beside localstripe and stripe-mock in the same run.
 
-    python bench/fake_stripe.py [--short] [--no-peer]
+    python -m bench.fake_stripe [--short] [--json]
 
 CPU is the server process's own user + system time around a burst of requests over 8 keep-alive connections, validation,
-journal and events on. localstripe (PyPI, GPL: installed into a throw-away venv and only run) gets the same requests.
-Exit code 1 when a figure misses its target.
+journal and events on. The others are taken from LOCALSTRIPE (of PyPI, GPL: only run, in a venv of its own) and
+STRIPE_MOCK (Stripe's own, in Go), paths of programs that `make bench` sets up; who is not there is left out. Rounds
+alternate between them. Exit code 1 when a figure misses its target.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
-import venv
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
-KEY = "sk_test_bench"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.measure import KEY, cpu_s, free_port, memory_mb, ratios, spread, yardstick_us
+from bench.report import Column, Report, Table, Value, arguments
+
 TARGETS_US = {"GET customer": 250, "POST customer": 400, "confirm PaymentIntent": 900}
 START_MS, WORLD_MS, MEMORY_MB = 400, 1.0, 90
-
-
-def cpu_s(pid: int) -> float:
-    """User + system seconds of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def memory_mb(pid: int) -> float:
-    """Resident memory of a process."""
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024
+HELD = 200  # customers that each double holds when they are compared: localstripe's writes grow with what it holds
 
 
 @dataclass(frozen=True)
@@ -114,15 +105,6 @@ def running(command: list[str], port: int, probe: str) -> Iterator[tuple[int, fl
         server.terminate()
 
 
-def free_port() -> int:
-    """A port nobody listens on."""
-    import socket  # noqa: PLC0415 - for this alone
-
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
-
-
 def get_customer(identifier: str) -> Callable[[int], Request]:
     """The same customer, again and again."""
     return lambda _: Request("GET", f"/v1/customers/{identifier}", {})
@@ -147,82 +129,130 @@ def confirm_cost_us(pid: int, port: int, count: int) -> float:
     return cost_us(pid, port, count, lambda n: Request("POST", f"/v1/payment_intents/{identifiers[n]}/confirm", {}))
 
 
-def measure_fake(sizes: list[int], burst_size: int) -> dict[str, float]:
-    """All figures of fake_stripe; prints the growth table."""
+def measure_targets(report: Report, burst_size: int) -> None:
+    """Start, memory with the catalog loaded, a new world, a confirmed payment."""
     port = free_port()
-    command = [sys.executable, "-m", "fake_stripe", "serve", "--port", str(port)]
-    figures: dict[str, float] = {}
-    with running(command, port, "/_fake/health") as (pid, start_ms):
-        figures["start to first answer, ms"] = start_ms
-        identifier = made(port, post_customer(0))
-        figures["memory with the catalog loaded, MB"] = memory_mb(pid)
+    with running(fake(port), port, "/_fake/health") as (pid, start_ms):
+        made(port, post_customer(0))
+        memory = memory_mb(pid)
         worlds = cost_us(pid, port, 200, lambda n: Request("GET", "/v1/customers", {}, f"sk_test_world{n}"))
-        figures["a new world and its first list, ms"] = worlds / 1e3
-        figures["confirm PaymentIntent"] = confirm_cost_us(pid, port, min(burst_size, 500))
-        print(f"{'customers':>12}{'GET us':>10}{'POST us':>10}{'memory MB':>12}")
-        held = 1
+        confirm = confirm_cost_us(pid, port, min(burst_size, 500))
+    report.at_most("fake_stripe, start to first answer", start_ms, START_MS, " ms")
+    report.at_most("fake_stripe, memory with the catalog loaded", memory, MEMORY_MB, " MB")
+    report.at_most("fake_stripe, a new world and its first list", worlds / 1e3, WORLD_MS, " ms", 2)
+    report.at_most("fake_stripe, confirm a PaymentIntent", confirm, TARGETS_US["confirm PaymentIntent"], " us")
+    report.ratios["fake_stripe: confirm / yardstick"] = confirm / yardstick_us()
+
+
+def measure_growth(report: Report, sizes: list[int], burst_size: int) -> None:
+    """CPU per request and memory by customers held. Memory is read before the bursts, which leave more customers."""
+    port, rows, held = free_port(), list[dict[str, Value]](), 1
+    costs: dict[str, list[float]] = {"get": [], "post": []}
+    with running(fake(port), port, "/_fake/health") as (pid, _):
+        identifier = made(port, post_customer(0))
         for size in sizes:
             cost_us(pid, port, max(size - held, 1), post_customer)
-            held = max(size, held + 1)
-            get = cost_us(pid, port, burst_size, get_customer(identifier))
-            post = cost_us(pid, port, burst_size, post_customer)
-            held += burst_size
-            print(f"{size:>12,}{get:>10.0f}{post:>10.0f}{memory_mb(pid):>12.0f}", flush=True)
-            figures.setdefault("GET customer", get)
-            figures.setdefault("POST customer", post)
-            figures[f"GET customer at {size:,}"] = get
-            figures[f"POST customer at {size:,}"] = post
-    return figures
+            memory = memory_mb(pid)
+            get = spread([cost_us(pid, port, burst_size, get_customer(identifier)) for _ in range(3)])
+            post = spread([cost_us(pid, port, burst_size // 3, post_customer) for _ in range(3)])
+            held = max(size, held + 1) + burst_size
+            rows.append({"case": size, "get": get, "post": post, "memory": memory})
+            costs["get"].append(get[0])
+            costs["post"].append(post[0])
+    columns = [Column("case", "customers held"), Column("get", "GET a customer, us"), Column("post", "POST one, us")]
+    columns.append(Column("memory", "memory, MB"))
+    report.table(Table("double_growth", "fake_stripe by what it holds, CPU of the server", columns, rows))
+    for key, name in (("get", "GET"), ("post", "POST")):
+        least, most = costs[key][0], costs[key][-1]
+        report.at_most(f"fake_stripe, {name} customer at {sizes[-1]:,}", most, TARGETS_US[f"{name} customer"], " us")
+        report.ratios[f"fake_stripe: {name} at {sizes[-1]:,} held / at {sizes[0]:,}"] = most / least
 
 
-def measure_localstripe(burst_size: int) -> dict[str, float]:
-    """GET and POST of a customer with localstripe holding 200 of them (its writes grow with what it holds)."""
-    with tempfile.TemporaryDirectory(prefix="localstripe-") as folder:
-        venv.create(folder, with_pip=True)
-        pip = [f"{folder}/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "localstripe"]
-        subprocess.run(pip, check=True)
-        port = free_port()
-        with running([f"{folder}/bin/localstripe", "--port", str(port), "--from-scratch"], port, "/") as (
-            pid,
-            start_ms,
-        ):
-            identifier = made(port, post_customer(0))
-            cost_us(pid, port, 200, post_customer)
-            return {
-                "start": start_ms,
-                "GET customer": cost_us(pid, port, burst_size, get_customer(identifier)),
-                "POST customer": cost_us(pid, port, min(burst_size, 100), post_customer),
+@dataclass
+class Double:
+    """A running double and what has been measured of it."""
+
+    name: str
+    pid: int
+    port: int
+    customer: str
+    get_us: list[float]
+    post_us: list[float]
+
+
+def fake(port: int) -> list[str]:
+    """The command of our own."""
+    return [sys.executable, "-m", "fake_stripe", "serve", "--port", str(port)]
+
+
+def doubles(report: Report) -> dict[str, Callable[[int], list[str]]]:
+    """How to run each double that is here, by name."""
+    found: dict[str, Callable[[int], list[str]]] = {"fake_stripe": fake}
+    if localstripe := os.environ.get("LOCALSTRIPE"):
+        found["localstripe"] = lambda port: [localstripe, "--port", str(port), "--from-scratch"]
+    else:
+        report.remark("localstripe was left out: LOCALSTRIPE is not set (`make bench` sets it up).")
+    if mock := os.environ.get("STRIPE_MOCK"):
+        found["stripe-mock"] = lambda port: [mock, "-http-port", str(port)]
+    else:
+        report.remark("stripe-mock was left out: STRIPE_MOCK is not set (`make bench` builds it where there is go).")
+    return found
+
+
+def compare(report: Report, rounds: int, burst_size: int) -> None:
+    """The same requests to each double, in turn; localstripe's writes are few, since each takes milliseconds."""
+    with ExitStack() as stack:
+        running_doubles = []
+        for name, command in doubles(report).items():
+            port = free_port()
+            pid, _ = stack.enter_context(running(command(port), port, "/v1/customers"))
+            double = Double(name, pid, port, made(port, post_customer(0)), [], [])
+            cost_us(pid, port, HELD, post_customer)
+            running_doubles.append(double)
+        for _ in range(rounds):
+            for it in running_doubles:
+                it.get_us.append(cost_us(it.pid, it.port, burst_size, get_customer(it.customer)))
+                posts = 50 if it.name == "localstripe" else burst_size
+                it.post_us.append(cost_us(it.pid, it.port, posts, post_customer))
+        rows: list[dict[str, Value]] = [
+            {
+                "case": it.name,
+                "get": spread(it.get_us),
+                "post": spread(it.post_us),
+                "get_ratio": ratios(it.get_us, running_doubles[0].get_us),
+                "post_ratio": ratios(it.post_us, running_doubles[0].post_us),
+                "memory": memory_mb(it.pid),
             }
+            for it in running_doubles
+        ]
+    columns = [
+        Column("case", f"{HELD} customers held"),
+        Column("get", "GET a customer, us"),
+        Column("get_ratio", "fake_stripe = 1", 1),
+        Column("post", "POST one, us"),
+        Column("post_ratio", "fake_stripe = 1", 1),
+        Column("memory", "memory, MB"),
+    ]
+    report.table(Table("doubles", "The doubles side by side, CPU of the server", columns, rows))
+    ours, unit = running_doubles[0], yardstick_us()
+    report.ratios |= {
+        "fake_stripe: GET / yardstick": spread(ours.get_us)[0] / unit,
+        "fake_stripe: POST / yardstick": spread(ours.post_us)[0] / unit,
+    }
+    for it in running_doubles[1:]:
+        report.ratios[f"fake_stripe: GET / {it.name}"] = ratios(ours.get_us, it.get_us)[0]
 
 
 def main() -> int:
-    """Measure, compare with the targets and with the peer."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure, compare with the targets and with the others."""
+    parser = arguments(__doc__)
     parser.add_argument("--short", action="store_true", help="up to 10,000 customers, smaller bursts")
-    parser.add_argument("--no-peer", action="store_true", help="without localstripe")
-    options = parser.parse_args()
-    sizes = [100, 1_000, 10_000] if options.short else [100, 1_000, 10_000, 100_000]
-    figures = measure_fake(sizes, 1_000 if options.short else 3_000)
-    limits: dict[str, tuple[float, float]] = {
-        f"{name}, us": (figures[name], limit) for name, limit in TARGETS_US.items()
-    }
-    for name in ("GET customer", "POST customer"):
-        limits[f"{name} at {sizes[-1]:,}, us"] = (figures[f"{name} at {sizes[-1]:,}"], TARGETS_US[name])
-    limits["start to first answer, ms"] = (figures["start to first answer, ms"], START_MS)
-    limits["a new world and its first list, ms"] = (figures["a new world and its first list, ms"], WORLD_MS)
-    limits["memory, catalog loaded, MB"] = (figures["memory with the catalog loaded, MB"], MEMORY_MB)
-    print(f"\n{'':40}{'measured':>10}{'target':>10}")
-    for name, (value, limit) in limits.items():
-        print(f"{name:40}{value:>10.1f}{limit:>10.1f}{'' if value <= limit else '  MISSED'}")
-    if not options.no_peer:
-        peer = measure_localstripe(500)
-        print("\nlocalstripe with 200 customers, and how many times cheaper fake_stripe is:")
-        for name in ("GET customer", "POST customer"):
-            print(f"  {name:16}{peer[name]:>8.0f} us   {peer[name] / figures[name]:>6.1f} x")
-        print(
-            f"  {'start':16}{peer['start']:>8.0f} ms   {peer['start'] / figures['start to first answer, ms']:>6.1f} x"
-        )
-    return 1 if any(value > limit for value, limit in limits.values()) else 0
+    given = parser.parse_args()
+    report, burst_size = Report(given.json), 900 if given.short else 3_000
+    measure_targets(report, burst_size)
+    compare(report, 3 if given.short else 5, burst_size)
+    measure_growth(report, [100, 1_000, 10_000] if given.short else [100, 1_000, 10_000, 100_000], burst_size)
+    return report.finish()
 
 
 if __name__ == "__main__":

@@ -1,22 +1,22 @@
 """What the ledger costs: one request is an insert and an update (its answer), both durable before the next step.
 
-    python bench/ledger.py [--seconds 2] [--store sqlite postgres] [--saga]
+    python -m bench.ledger [--seconds 2] [--store sqlite postgres] [--rows 100 10000 1000000] [--json]
 
-`--saga` measures a whole first charge instead: begin, five intents each with the outcome of the one before, and the
-last outcome together with the answer. CPU is this process's own (writer thread included, database server not), fsync
-is on, and PostgreSQL is started here on a Unix socket. Read the ratios; absolute times are this machine's.
+First the bare shape (two commits), then a whole first charge: begin, five intents each with the outcome of the one
+before, and the last outcome together with the answer. Then growth: what the engine asks of its ledger for a first
+charge, done alone, in ledgers that already hold so many rows (all tables together; filled by running first charges).
+CPU is this process's own (writer thread included, database server not), fsync is on, and PostgreSQL is started here on
+a Unix socket. Read the ratios; absolute times are this machine's.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import sys
-import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from argparse import Namespace
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,11 @@ from cloneservice_server.domain.values import RequestState  # noqa: E402
 from cloneservice_server.ledger import SqlLedger, open_ledger  # noqa: E402
 from cloneservice_server.ports import Claim, FinishRequest, NewEffect, NewRequest, SettleEffect, StripeCall  # noqa: E402
 
-from tests.postgres_fixture import PostgresServer, find_binaries  # noqa: E402
+from bench.measure import percentile, spread, timed  # noqa: E402
+from bench.report import Column, Report, Table, Value, arguments  # noqa: E402
+from bench.saga_ledgers import record, replay, run_saga  # noqa: E402
+from bench.stores import NAMES, Stores, here  # noqa: E402
+from tests.working_stripe import WorkingStripe  # noqa: E402
 
 COMMAND = '{"charge":{"amount":{"currency_code":"USD","minor_units":1099}},"padding":"' + "x" * 300 + '"}'
 RESULT = '{"charge":{"state":"succeeded"},"padding":"' + "y" * 600 + '"}'
@@ -42,8 +46,6 @@ Operation = Callable[[SqlLedger, str], Awaitable[int]]
 class Figure:
     """One row of the table."""
 
-    store: str
-    in_flight: int
     per_s: float
     cpu_us: float
     median_ms: float
@@ -69,74 +71,106 @@ async def saga(ledger: SqlLedger, name: str) -> int:
     return 7
 
 
-async def measure(store: str, ledger: SqlLedger, operation: Operation, in_flight: int, seconds: float) -> Figure:
+async def measure(ledger: SqlLedger, operation: Operation, in_flight: int, seconds: float) -> Figure:
     """Run `in_flight` workers for `seconds`."""
-    latencies: list[float] = []
-    run_id, commits = uuid.uuid4().hex[:8], 0
-    end = time.perf_counter() + seconds
+    commits = 0
 
-    async def work(worker: int) -> None:
+    async def one() -> None:
         nonlocal commits
-        number = 0
-        while (begun := time.perf_counter()) < end:
-            number += 1
-            written = await operation(ledger, f"{run_id}-{worker}-{number}")
-            commits += written
-            latencies.append(time.perf_counter() - begun)
+        made = await operation(ledger, uuid.uuid4().hex)
+        commits += made
 
     cpu, wall = time.process_time(), time.perf_counter()
-    await asyncio.gather(*(work(worker) for worker in range(in_flight)))
+    took = await timed(one, seconds, in_flight)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    median = sorted(latencies)[len(latencies) // 2] * 1000
-    return Figure(store, in_flight, commits / wall, cpu / commits * 1e6, median)
+    return Figure(commits / wall, cpu / commits * 1e6, percentile(took, 0.5))
 
 
-@asynccontextmanager
-async def opened(store: str, directory: str) -> AsyncIterator[SqlLedger]:
-    """An empty ledger with everything durable."""
-    server: PostgresServer | None = None
-    url = f"sqlite:///{directory}/ledger.db"
-    if store == "postgres":
-        binaries = find_binaries()
-        if binaries is None:
-            raise SystemExit("no PostgreSQL on this machine: use --store sqlite")
-        server = PostgresServer(binaries, {"listen_addresses": "", "fsync": "on", "max_connections": "50"})
-        await asyncio.to_thread(server.create)
-        url = await asyncio.to_thread(server.new_database)
+async def shapes(url: str, name: str, seconds: float) -> list[dict[str, Value]]:
+    """Both shapes, alone and 64 at once."""
+    rows: list[dict[str, Value]] = []
     ledger = open_ledger(url, SystemClock())
-    try:
-        await ledger.open()
-        yield ledger
-        await ledger.aclose()
-    finally:
-        if server is not None:
-            await asyncio.to_thread(server.remove)
+    await ledger.open()
+    for operation, shape in ((insert_and_update, "insert and update"), (saga, "first charge")):
+        for in_flight in (1, 64):
+            await measure(ledger, operation, in_flight, min(0.3, seconds))  # statements prepared, pages cached
+            it = await measure(ledger, operation, in_flight, seconds)
+            figures = {"per_s": it.per_s, "cpu": it.cpu_us, "median": it.median_ms}
+            rows.append({"case": NAMES[name], "shape": shape, "in_flight": in_flight, **figures})
+    await ledger.aclose()
+    return rows
 
 
-async def run(stores: list[str], operation: Operation, seconds: float) -> None:
-    print(operation.__name__)
-    print(f"{'store':>10} {'in flight':>10} {'commits/s':>10} {'CPU us/commit':>14} {'median ms':>10}")
-    for store in stores:
-        with tempfile.TemporaryDirectory() as directory:
-            async with opened(store, directory) as ledger:
-                for in_flight in (1, 64):
-                    await measure(store, ledger, operation, in_flight, 0.3)  # statements prepared, pages cached
-                    figure = await measure(store, ledger, operation, in_flight, seconds)
-                    print(
-                        f"{figure.store:>10} {figure.in_flight:>10} "
-                        f"{figure.per_s:>10.0f} {figure.cpu_us:>14.0f} {figure.median_ms:>10.2f}"
-                    )
+ROWS_OF_A_SAGA = 8
+"""Request, four effects, clone, charge, connected customer."""
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+async def fill(url: str, more: int) -> None:
+    """Run first charges until about `more` rows are there."""
+    ledger = open_ledger(url, SystemClock())
+    await ledger.open()
+    left = iter(range(max(1, more // ROWS_OF_A_SAGA)))
+
+    async def worker() -> None:
+        for _ in left:
+            await run_saga(ledger, WorkingStripe())
+
+    await asyncio.gather(*(worker() for _ in range(512)))
+    await ledger.aclose()
+
+
+WARM = 50
+"""First charges that go before each measurement: statements are prepared, pages read."""
+
+
+def growth(report: Report, stores: Stores, given: Namespace) -> None:
+    """CPU of a first charge in the ledger, by the rows that are there."""
+    rows: list[dict[str, Value]] = [{"case": size} for size in given.rows]
+    for name in given.store:
+        costs, held = [], 0
+        with stores.empty(name) as (url, _):
+            for row, size in zip(rows, given.rows, strict=True):
+                uvloop.run(fill(url, size - held))
+                sagas = min(given.sagas, max(50, size // 10))
+                rounds = [uvloop.run(replay(url, asyncio.run(record(sagas + WARM)), 64, WARM)) for _ in range(3)]
+                held = size + 3 * (sagas + WARM) * ROWS_OF_A_SAGA
+                row[name] = spread(rounds)
+                costs.append(min(rounds))
+        title = f"ledger at {given.rows[-1]:,} rows / at {given.rows[0]:,}, {NAMES[name]}"
+        report.ratios[title] = costs[-1] / costs[0]
+    columns = [Column("case", "rows held at first")]
+    columns += [Column(name, f"{NAMES[name]}, CPU ms", 3) for name in given.store]
+    report.table(Table("ledger_growth", "A first charge in the ledger alone, by what it holds", columns, rows))
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = arguments(__doc__)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--store", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"])
-    parser.add_argument("--saga", action="store_true", help="a whole first charge instead of an insert and an update")
+    parser.add_argument("--rows", nargs="*", type=int, default=[100, 1_000, 10_000, 100_000, 1_000_000])
+    parser.add_argument("--sagas", type=int, default=1_000, help="first charges of each measurement of growth")
     given = parser.parse_args()
-    operation = saga if given.saga else insert_and_update
-    uvloop.run(run(given.store, operation, given.seconds))
+    report = Report(given.json)
+    given.store = here(given.store, report)
+    columns = [
+        Column("case", "ledger"),
+        Column("shape", "what"),
+        Column("in_flight", "in flight"),
+        Column("per_s", "commits a second"),
+        Column("cpu", "CPU a commit, us"),
+        Column("median", "median, ms", 2),
+    ]
+    with Stores() as stores:
+        rows = []
+        for name in given.store:
+            with stores.empty(name) as (url, _):
+                rows += uvloop.run(shapes(url, name, given.seconds))
+        report.table(Table("ledger", "The ledger alone", columns, rows))
+        if given.rows:
+            growth(report, stores, given)
+    return report.finish()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

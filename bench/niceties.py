@@ -1,6 +1,6 @@
 """What TLS, authentication, tracing, metrics and logs cost together, against the bare service, in one run.
 
-    python -m bench.niceties [--seconds 3] [--rounds 5] [--in-flight 64] [--each]
+    python -m bench.niceties [--seconds 3] [--rounds 5] [--in-flight 64] [--each] [--json]
 
 Two servers run side by side on the same local responder: one bare (plain text, nothing but warnings logged), one with
 mutual TLS, a token, a policy, an audit line and a JSON log line per call, traces sampled at 10 %, metrics, and both
@@ -10,12 +10,11 @@ calls to Stripe, where the niceties weigh most). The median of the rounds' ratio
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
-import statistics
 import sys
 import tempfile
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -25,7 +24,8 @@ from typing import Any
 from cloneservice import AsyncCloneClient, Money, Tls
 from cloneservice_server.access.tokens import new_token
 
-from bench.saga import ACCOUNT, HERE, KEY, cpu_s, hammer, process
+from bench.measure import ACCOUNT, HERE, KEY, Spread, cpu_s, hammer, process, ratios, spread
+from bench.report import Column, Report, Table, Value, arguments
 from tests.certificates import Authority
 
 TARGET = 1.25
@@ -125,8 +125,8 @@ def _standard_error(log: Any) -> Iterator[None]:
         os.close(kept)
 
 
-def compare(bench: Bench, given: argparse.Namespace, name: str, *niceties: str) -> tuple[float, float, float]:
-    """(bare ms, ms with `niceties`, median ratio)."""
+def compare(bench: Bench, given: Namespace, name: str, *niceties: str) -> tuple[Spread, Spread, Spread]:
+    """Milliseconds bare, milliseconds with `niceties`, and their ratio."""
     with bench.server(f"{name}-bare") as bare, bench.server(name, *niceties) as full:
         rounds = [
             (
@@ -136,30 +136,48 @@ def compare(bench: Bench, given: argparse.Namespace, name: str, *niceties: str) 
             for _ in range(given.rounds)
         ]
     plain, nice = zip(*rounds, strict=True)
-    return statistics.median(plain), statistics.median(nice), statistics.median(b / a for a, b in rounds)
+    return spread(plain), spread(nice), ratios(nice, plain)
+
+
+NAMES = {
+    "all": "all together",
+    "tls": "mutual TLS",
+    "auth": "token, policy, audit",
+    "metrics": "metrics",
+    "tracing": "tracing",
+    "logs": "logs",
+}
+COLUMNS = [
+    Column("case", "with"),
+    Column("bare", "bare, ms", 2),
+    Column("with", "with, ms", 2),
+    Column("ratio", "ratio", 2),
+]
 
 
 def main() -> int:
     """Measure, print the table; exit 1 when all together cost more than a quarter."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--seconds", type=float, default=3.0, help="length of each measurement")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each server, alternating")
     parser.add_argument("--in-flight", type=int, default=64, help="operations at once")
     parser.add_argument("--each", action="store_true", help="also measure each nicety alone")
     given = parser.parse_args()
     sets = {"all": NICETIES, **({name: (name,) for name in NICETIES} if given.each else {})}
+    report, rows = Report(given.json), list[dict[str, Value]]()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         _, stripe = stack.enter_context(process(sys.executable, str(HERE / "responder.py")))
         _, collector = stack.enter_context(process(sys.executable, str(HERE / "collector.py")))
         bench = Bench(folder, f"http://127.0.0.1:{stripe}", f"127.0.0.1:{collector}")
-        print(f"{'':10}{'bare ms/op':>12}{'with, ms/op':>13}{'ratio':>8}")
-        ratios = {}
         for name, niceties in sets.items():
-            plain, nice, ratios[name] = compare(bench, given, name, *niceties)
-            print(f"{name:10}{plain:>12.2f}{nice:>13.2f}{ratios[name]:>8.2f}", flush=True)
-    print(f"\nAll niceties together: {ratios['all'] - 1:+.0%} CPU (wanted: at most {TARGET - 1:+.0%}).")
-    return 0 if ratios["all"] <= TARGET else 1
+            plain, nice, ratio = compare(bench, given, name, *niceties)
+            rows.append({"case": NAMES[name], "bare": plain, "with": nice, "ratio": ratio})
+            if name == "all":
+                report.at_most("all niceties, CPU of the bare service", ratio[0], TARGET, " times", 2)
+                report.ratios["all niceties / bare service"] = ratio[0]
+    report.table(Table("niceties", "CloneAndCharge with the clone known, CPU of the server", COLUMNS, rows))
+    return report.finish()
 
 
 if __name__ == "__main__":

@@ -1,116 +1,84 @@
-"""What CloneAndCharge costs, against the same calls made directly with the stripe SDK.
+"""What CloneAndCharge costs, against the same calls made directly with Stripe's SDKs.
 
-    python bench/saga.py [--seconds 4] [--in-flight 64]
+    python -m bench.saga [--seconds 3] [--rounds 5] [--in-flight 64] [--json]
 
-One run, one local responder (bench/responder.py), ledger on. CPU is the measured process's own user + system time: the
-server's for the service, the caller's for direct use. Read the ratios; absolute times are this machine's.
+One run, one local responder (bench/responder.py), ledger on (SQLite, synchronous=FULL). CPU is user + system time of
+the measured process: the server's for the service, the caller's for direct use; what a call costs the service's caller
+is shown beside it. Rounds go through all of them in turn; ratios are taken within a round. Node's SDK takes part where
+`bench/node` has been installed (`npm install --prefix bench/node`).
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import os
-import resource
+import json
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-ACCOUNT = "acct_1Bench000000001"
-KEY = "sk_test_bench"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.measure import ACCOUNT, HERE, KEY, cpu_s, hammer, own_cpu_s, process, ratios, spread
+from bench.report import Check, Column, Report, Table, Value, arguments
+
 FLOOR = 2.0  # how many times cheaper the service must at least be: a loose guard against regressions
+SDK_IDLE = 20  # connections the SDK's async client keeps: more tasks than that measure its reconnecting
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One row of the table: CPU milliseconds per operation and operations per second."""
+    """One measurement of one contender."""
 
-    name: str
     cpu_ms: float
     per_s: float
+    caller_ms: float
+
+
+Measure = Callable[[float], Figure]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One row of the table: its name, its calls to Stripe, and how to measure it for so many seconds."""
+
+    name: str
     calls: int
+    measure: Measure
 
 
-@contextmanager
-def process(*command: str, **environment: str) -> Iterator[tuple[int, str]]:
-    """A process that prints one line when it is ready: (pid, line)."""
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment})
-    assert child.stdout is not None
-    try:
-        yield child.pid, child.stdout.readline().strip()
-    finally:
-        child.terminate()
-        child.wait(timeout=20)
+def service(target: str, pid: int, in_flight: int, customer: Callable[[], str]) -> Measure:
+    """CloneAndCharge through the gRPC service."""
+    from cloneservice import AsyncCloneClient, Money  # noqa: PLC0415 - imported where it is measured
 
+    async def run(seconds: float) -> Figure:
+        async with AsyncCloneClient(target) as client:
 
-def cpu_s(pid: int) -> float:
-    """User + system seconds of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            async def operation() -> None:
+                shopper = customer()
+                await client.clone_and_charge(
+                    platform_customer_id=f"cus_{shopper}",
+                    platform_payment_method_id=f"pm_{shopper}",
+                    connected_account_id=ACCOUNT,
+                    amount=Money(1999, "USD"),
+                    application_fee=Money(199, "USD"),
+                )
 
+            await hammer(operation, min(0.5, seconds), in_flight)
+            before, own = cpu_s(pid), own_cpu_s()
+            done, took = await hammer(operation, seconds, in_flight)
+            return Figure((cpu_s(pid) - before) / done * 1e3, done / took, (own_cpu_s() - own) / done * 1e3)
 
-def own_cpu_s() -> float:
-    """User + system seconds of this process so far."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
-async def hammer(operation: Callable[[], Awaitable[object]], seconds: float, in_flight: int) -> tuple[int, float]:
-    """Run `operation` from `in_flight` tasks; (how many, in how many seconds)."""
-    done, started = 0, time.monotonic()
-
-    async def worker() -> None:
-        nonlocal done
-        while time.monotonic() - started < seconds:
-            await operation()
-            done += 1
-
-    await asyncio.gather(*(worker() for _ in range(in_flight)))
-    return done, time.monotonic() - started
-
-
-def service(stripe_url: str, seconds: float, in_flight: int) -> Iterator[Figure]:
-    """The gRPC service, first time (four calls) and with the clone known (two)."""
-    import orjson  # noqa: PLC0415 - imported where it is measured
-    from cloneservice import AsyncCloneClient, Money  # noqa: PLC0415
-
-    with tempfile.TemporaryDirectory() as folder:
-        command = ["serve", "--stripe", stripe_url, "--listen", "127.0.0.1:0", "--json", "--log-level", "warning"]
-        command += ["--ledger", f"sqlite:///{folder}/bench.db"]
-        server = process(sys.executable, "-m", "cloneservice_server", *command, STRIPE_API_KEY=KEY)
-        with server as (pid, line):
-            port = orjson.loads(line)["port"]
-
-            async def measure(name: str, calls: int, customer: Callable[[], str]) -> Figure:
-                async with AsyncCloneClient(f"127.0.0.1:{port}") as client:
-
-                    async def operation() -> None:
-                        shopper = customer()
-                        await client.clone_and_charge(
-                            platform_customer_id=f"cus_{shopper}",
-                            platform_payment_method_id=f"pm_{shopper}",
-                            connected_account_id=ACCOUNT,
-                            amount=Money(1999, "USD"),
-                            application_fee=Money(199, "USD"),
-                        )
-
-                    await hammer(operation, min(1.0, seconds), in_flight)
-                    before = cpu_s(pid)
-                    done, took = await hammer(operation, seconds, in_flight)
-                    return Figure(name, (cpu_s(pid) - before) / done * 1e3, done / took, calls)
-
-            yield asyncio.run(measure("service, first time", 4, lambda: uuid.uuid4().hex))
-            yield asyncio.run(measure("service, clone known", 2, lambda: "known"))
+    return lambda seconds: asyncio.run(run(seconds))
 
 
 def _guide(client: Any) -> Any:
@@ -144,41 +112,35 @@ def _payment(method: str, customer: str) -> dict[str, Any]:
     }
 
 
-def direct_async(stripe_url: str, seconds: float, in_flight: int) -> Iterator[Figure]:
+def direct_async(stripe_url: str, in_flight: int, story: Callable[[Any], Awaitable[Any]]) -> Measure:
     """The caller itself, with the SDK's default async client (httpx)."""
     import stripe  # noqa: PLC0415 - imported where it is measured
 
-    async def measure(name: str, calls: int, story: Callable[[Any], Awaitable[Any]]) -> Figure:
-        client = stripe.StripeClient(KEY, base_addresses={"api": stripe_url})
-        # The SDK's client keeps 20 idle connections: more tasks than that measure its reconnecting.
-        tasks = min(in_flight, 20)
-        await hammer(lambda: story(client), min(1.0, seconds), tasks)
+    async def run(seconds: float) -> Figure:
+        client, tasks = stripe.StripeClient(KEY, base_addresses={"api": stripe_url}), min(in_flight, SDK_IDLE)
+        await hammer(lambda: story(client), min(0.5, seconds), tasks)
         before = own_cpu_s()
         done, took = await hammer(lambda: story(client), seconds, tasks)
-        return Figure(name, (own_cpu_s() - before) / done * 1e3, done / took, calls)
+        cpu_ms = (own_cpu_s() - before) / done * 1e3
+        return Figure(cpu_ms, done / took, cpu_ms)
 
-    yield asyncio.run(measure("direct, default async client, first time", 3, _guide_async))
-    yield asyncio.run(measure("direct, default async client, charge only", 1, _charge_async))
+    return lambda seconds: asyncio.run(run(seconds))
 
 
-def direct_sync(stripe_url: str, seconds: float, _in_flight: int) -> Iterator[Figure]:
-    """The caller itself, with the SDK's sync client (requests) in threads."""
+def direct_sync(stripe_url: str) -> Measure:
+    """The caller itself, with the SDK's sync client (requests) in 8 threads."""
     import stripe  # noqa: PLC0415 - imported where it is measured
 
     local = threading.local()
-
-    def one() -> None:
-        if not hasattr(local, "client"):
-            local.client = stripe.StripeClient(KEY, base_addresses={"api": stripe_url})
-        _guide(local.client)
 
     def run(limit_s: float) -> tuple[int, float]:
         started = time.monotonic()
 
         def worker(_: int) -> int:
             done = 0
+            local.client = stripe.StripeClient(KEY, base_addresses={"api": stripe_url})
             while time.monotonic() - started < limit_s:
-                one()
+                _guide(local.client)
                 done += 1
             return done
 
@@ -186,32 +148,103 @@ def direct_sync(stripe_url: str, seconds: float, _in_flight: int) -> Iterator[Fi
             done = sum(pool.map(worker, range(8)))
         return done, time.monotonic() - started
 
-    run(min(1.0, seconds))
-    before = own_cpu_s()
-    done, took = run(seconds)
-    yield Figure("direct, sync client, first time", (own_cpu_s() - before) / done * 1e3, done / took, 3)
+    def measure(seconds: float) -> Figure:
+        run(min(0.5, seconds))
+        before = own_cpu_s()
+        done, took = run(seconds)
+        cpu_ms = (own_cpu_s() - before) / done * 1e3
+        return Figure(cpu_ms, done / took, cpu_ms)
+
+    return measure
+
+
+def direct_node(stripe_url: str, in_flight: int) -> Measure | None:
+    """The caller itself, with the SDK for Node; None where it is not installed."""
+    node = shutil.which("node")
+    if node is None or not (HERE / "node" / "node_modules" / "stripe").exists():
+        return None
+
+    def measure(seconds: float) -> Figure:
+        command = [node, str(HERE / "node" / "saga.mjs"), stripe_url, str(seconds), str(in_flight)]
+        told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        cpu_ms = told["cpu_ms"] / told["done"]
+        return Figure(cpu_ms, told["done"] / told["seconds"], cpu_ms)
+
+    return measure
+
+
+def contenders(stack: ExitStack, stripe_url: str, in_flight: int, report: Report) -> list[Contender]:
+    """All that can be measured here; the first is what the others are divided by."""
+    folder = stack.enter_context(tempfile.TemporaryDirectory())
+    command = ["serve", "--stripe", stripe_url, "--listen", "127.0.0.1:0", "--json", "--log-level", "warning"]
+    command += ["--ledger", f"sqlite:///{folder}/bench.db"]
+    server = process(sys.executable, "-m", "cloneservice_server", *command, STRIPE_API_KEY=KEY)
+    pid, line = stack.enter_context(server)
+    target = f"127.0.0.1:{json.loads(line)['port']}"
+    found = [
+        Contender("service, first time", 4, service(target, pid, in_flight, lambda: uuid.uuid4().hex)),
+        Contender("service, clone known", 2, service(target, pid, in_flight, lambda: "known")),
+        Contender("Python SDK, async (httpx), first time", 3, direct_async(stripe_url, in_flight, _guide_async)),
+        Contender("Python SDK, async (httpx), charge only", 1, direct_async(stripe_url, in_flight, _charge_async)),
+        Contender("Python SDK, sync (requests), first time", 3, direct_sync(stripe_url)),
+    ]
+    if node := direct_node(stripe_url, in_flight):
+        found.append(Contender("Node SDK, first time", 3, node))
+    else:
+        report.remark("Node's SDK was left out: no node, or bench/node is not installed.")
+    return found
+
+
+COLUMNS = [
+    Column("case", "who makes the calls"),
+    Column("calls", "calls to Stripe"),
+    Column("cpu_ms", "CPU, ms", 2),
+    Column("caller_ms", "the caller's CPU, ms", 2),
+    Column("per_s", "a second"),
+    Column("ratio", "CPU, service = 1", 2),
+]
 
 
 def main() -> int:
     """Measure, print the table; exit 1 if the service has lost its lead over the default async client."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=4.0, help="length of each measurement")
+    parser = arguments(__doc__)
+    parser.add_argument("--seconds", type=float, default=3.0, help="length of each measurement")
+    parser.add_argument("--rounds", type=int, default=5, help="measurements of each, alternating")
     parser.add_argument("--in-flight", type=int, default=64, help="operations at once")
-    options = parser.parse_args()
-    figures: list[Figure] = []
-    with process(sys.executable, str(HERE / "responder.py")) as (_, port):
-        for story in (service, direct_async, direct_sync):
-            for figure in story(f"http://127.0.0.1:{port}", options.seconds, options.in_flight):
-                figures.append(figure)
-                print(f"measured: {figure.name}", file=sys.stderr)
-    base = figures[0]
-    print(f"{'':44}{'calls':>6}{'CPU ms/op':>11}{'op/s':>8}{'CPU, service = 1':>18}")
-    for figure in figures:
-        ratio = figure.cpu_ms / base.cpu_ms
-        print(f"{figure.name:44}{figure.calls:>6}{figure.cpu_ms:>11.2f}{figure.per_s:>8.0f}{ratio:>18.2f}")
-    cheaper = figures[2].cpu_ms / base.cpu_ms
-    print(f"\nFirst charge: the service takes 1/{cheaper:.1f} of the default async client's CPU (hoped for: 1/4).")
-    return 0 if cheaper >= FLOOR else 1
+    given = parser.parse_args()
+    report = Report(given.json)
+    with ExitStack() as stack:
+        _, port = stack.enter_context(process(sys.executable, str(HERE / "responder.py")))
+        found = contenders(stack, f"http://127.0.0.1:{port}", given.in_flight, report)
+        rounds = [[contender.measure(given.seconds) for contender in found] for _ in range(given.rounds)]
+    cpu = [[figures[at].cpu_ms for figures in rounds] for at in range(len(found))]
+    rows: list[dict[str, Value]] = [
+        {
+            "case": contender.name,
+            "calls": contender.calls,
+            "cpu_ms": spread(cpu[at]),
+            "caller_ms": spread([figures[at].caller_ms for figures in rounds]),
+            "per_s": spread([figures[at].per_s for figures in rounds]),
+            "ratio": ratios(cpu[at], cpu[0]),
+        }
+        for at, contender in enumerate(found)
+    ]
+    report.table(Table("saga", "One purchase: clone, customer and charge, or the charge alone", COLUMNS, rows))
+    report.ratios = {
+        "first charge / Python SDK async": ratios(cpu[0], cpu[2])[0],
+        "first charge / Python SDK sync": ratios(cpu[0], cpu[4])[0],
+        "clone known / first charge": ratios(cpu[1], cpu[0])[0],
+    }
+    cheaper = 1 / report.ratios["first charge / Python SDK async"]
+    report.checks.append(
+        Check(
+            "first charge, CPU of the Python SDK's async client",
+            f"1/{cheaper:.1f} of it",
+            f"at most 1/{FLOOR:.0f}; hoped for 1/4",
+            cheaper >= FLOOR,
+        )
+    )
+    return report.finish()
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """What each ledger costs a CloneAndCharge, and what the service adds to the time that Stripe takes.
 
-    python bench/saga_ledgers.py [--seconds 4] [--in-flight 64] [--store sqlite postgres] [--slow 50 100 200 500]
+    python -m bench.saga_ledgers [--seconds 4] [--store sqlite postgres] [--growth 1 64 1000] [--slow 50 500] [--json]
 
-One run, one local responder (bench/responder.py), everything durable (fsync on). Three tables:
+One run, one local responder (bench/responder.py), everything durable (fsync on). Four tables:
 
 - throughput and CPU of first charges, and the ledger's share of that CPU. The share is measured by recording what the
   engine asks of its ledger and doing the same alone, in a process that does nothing else; the database server's own CPU
   is not the service's and is shown beside it;
+- the same by calls in flight, from 1 to 1,000 (`--growth`): what a waiting call costs;
 - latency added to the same calls made in a row over plain HTTP, one at a time with nothing else going on;
 - latency added at 200 ms (`--stripe-ms`) a Stripe call, by calls in flight (`--slow`). Whoever keeps N calls in flight
   asks for N / 0.8 s first charges a second: beyond what the CPU can do, calls queue and the added share means nothing.
@@ -16,16 +17,13 @@ Read ratios; absolute times are this machine's, and a busy machine adds to every
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import os
-import statistics
+import itertools
 import sys
-import tempfile
-import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from argparse import Namespace
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,29 +40,25 @@ from cloneservice_server.domain import commands, values  # noqa: E402
 from cloneservice_server.ledger import open_ledger  # noqa: E402
 from cloneservice_server.workflows.engine import Engine  # noqa: E402
 
-from bench.saga import ACCOUNT, HERE, KEY, cpu_s, hammer, own_cpu_s, process  # noqa: E402
-from tests.postgres_fixture import PostgresServer, find_binaries  # noqa: E402
+from bench.measure import (  # noqa: E402
+    ACCOUNT,
+    HERE,
+    KEY,
+    cpu_s,
+    hammer,
+    own_cpu_s,
+    percentile,
+    process,
+    spread,
+    timed,
+    tree_cpu_s,
+)
+from bench.report import Column, Report, Table, Value, arguments  # noqa: E402
+from bench.stores import NAMES, Stores, here  # noqa: E402
 from tests.working_stripe import WorkingStripe  # noqa: E402
 
+LEDGER_SHARE_MOST = 35.0
 CALLS = ("/v1/payment_methods", "/v1/customers", "/v1/payment_intents", "/v1/payment_intents/pi_x/confirm")
-
-
-@contextmanager
-def store(name: str) -> Iterator[tuple[str, int]]:
-    """An empty, durable ledger: its URL and the process that serves it (0 for none)."""
-    if name == "sqlite":
-        with tempfile.TemporaryDirectory() as folder:
-            yield f"sqlite:///{folder}/{uuid.uuid4().hex}.db", 0
-        return
-    binaries = find_binaries()
-    if binaries is None:
-        raise SystemExit("no PostgreSQL on this machine: use --store sqlite")
-    server = PostgresServer(binaries, {"listen_addresses": "", "fsync": "on", "max_connections": "50"})
-    try:
-        server.create()
-        yield server.new_database(), int((server.directory / "data" / "postmaster.pid").read_text().split()[0])
-    finally:
-        server.remove()
 
 
 @contextmanager
@@ -76,23 +70,26 @@ def serving(stripe_url: str, ledger: str) -> Iterator[tuple[int, str]]:
         yield pid, f"127.0.0.1:{orjson.loads(line)['port']}"
 
 
-def tree_cpu_s(pid: int) -> float:
-    """CPU of a process and its children, those that have ended included."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    ended = (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
-    used = cpu_s(pid) + ended
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        with suppress(FileNotFoundError):  # it has just ended
-            used += cpu_s(int(child))
-    return used
-
-
 async def first_charge(client: AsyncCloneClient) -> None:
     """Four calls to Stripe."""
     shopper = uuid.uuid4().hex
     await client.clone_and_charge(
         f"cus_{shopper}", ACCOUNT, Money(1999, "USD"), platform_payment_method_id=f"pm_{shopper}", timeout_s=60
     )
+
+
+@asynccontextmanager
+async def callers(address: str, in_flight: int) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """First charges, over a connection of its own for every 250 in flight: a connection carries 1,000 at most."""
+    async with AsyncExitStack() as stack:
+        own = (("grpc.use_local_subchannel_pool", 1),)
+        clients = itertools.cycle(
+            [
+                await stack.enter_async_context(AsyncCloneClient(address, options=own))
+                for _ in range(-(-in_flight // 250))
+            ]
+        )
+        yield lambda: first_charge(next(clients))
 
 
 # ---------------------------------------------------------------------------------------------------- the ledger alone
@@ -117,56 +114,52 @@ class Recorder:
         return noted
 
 
+async def run_saga(ledger: Any, gateway: WorkingStripe) -> None:
+    """A first charge by the engine, on a Stripe that answers at once."""
+    shopper = uuid.uuid4().hex
+    options = commands.ChargeOptions(values.Money(1999, "USD"))
+    command = commands.CloneAndCharge(f"cus_{shopper}", ACCOUNT, options, f"pm_{shopper}")
+    engine = Engine(ledger=ledger, gateway=gateway, clock=SystemClock())
+    answer = await engine.submit(str(uuid.uuid4()), "0" * 64, command)
+    assert answer.error is None, answer.error
+
+
 async def record(sagas: int) -> list[list[Asked]]:
     """What the engine asks for so many first charges."""
-    clock = SystemClock()
-    ledger = open_ledger("sqlite://:memory:", clock)
+    ledger, recorded = open_ledger("sqlite://:memory:", SystemClock()), []
     await ledger.open()
-    recorded = []
     for _ in range(sagas):
-        shopper, recorder = uuid.uuid4().hex, Recorder(ledger)
-        options = commands.ChargeOptions(values.Money(1999, "USD"))
-        command = commands.CloneAndCharge(f"cus_{shopper}", ACCOUNT, options, f"pm_{shopper}")
-        engine = Engine(ledger=recorder, gateway=WorkingStripe(), clock=clock)
-        answer = await engine.submit(str(uuid.uuid4()), "0" * 64, command)
-        assert answer.error is None, answer.error
+        recorder = Recorder(ledger)
+        await run_saga(recorder, WorkingStripe())
         recorded.append(recorder.asked)
     await ledger.aclose()
     return recorded
 
 
-async def replay(url: str, recorded: list[list[Asked]], in_flight: int) -> float:
-    """CPU milliseconds for each saga's share of a ledger that does nothing but this."""
+async def replay(url: str, recorded: list[list[Asked]], in_flight: int, warm: int = 0) -> float:
+    """CPU milliseconds for each saga's share of a ledger that does nothing but this; the first `warm` do not count."""
     ledger = open_ledger(url, SystemClock())
     await ledger.open()
-    left = iter(recorded)
 
-    async def worker() -> None:
-        for asked in left:
-            for name, args, named in asked:
-                await getattr(ledger, name)(*args, **named)
+    async def ask(sagas: list[list[Asked]]) -> None:
+        left = iter(sagas)
 
+        async def worker() -> None:
+            for asked in left:
+                for name, args, named in asked:
+                    await getattr(ledger, name)(*args, **named)
+
+        await asyncio.gather(*(worker() for _ in range(in_flight)))
+
+    await ask(recorded[:warm])
     before = own_cpu_s()
-    await asyncio.gather(*(worker() for _ in range(in_flight)))
+    await ask(recorded[warm:])
     used = own_cpu_s() - before
     await ledger.aclose()
-    return used / len(recorded) * 1e3
+    return used / (len(recorded) - warm) * 1e3
 
 
 # ------------------------------------------------------------------------------------------------------------- tables
-
-
-async def timed(operation: Callable[[], Awaitable[object]], seconds: float, in_flight: int) -> list[float]:
-    """How long each operation took, in milliseconds."""
-    took: list[float] = []
-
-    async def one() -> None:
-        begun = time.perf_counter()
-        await operation()
-        took.append((time.perf_counter() - begun) * 1e3)
-
-    await hammer(one, seconds, in_flight)
-    return sorted(took)
 
 
 async def with_plain_http(url: str, seconds: float, in_flight: int) -> list[float]:
@@ -184,9 +177,9 @@ async def with_plain_http(url: str, seconds: float, in_flight: int) -> list[floa
 
 async def through_service(address: str, seconds: float, in_flight: int) -> list[float]:
     """First charges through the service."""
-    async with AsyncCloneClient(address) as client:
-        await timed(lambda: first_charge(client), 0.1, in_flight)
-        return await timed(lambda: first_charge(client), seconds, in_flight)
+    async with callers(address, in_flight) as charge:
+        await timed(charge, 0.1, in_flight)
+        return await timed(charge, seconds, in_flight)
 
 
 @dataclass(frozen=True)
@@ -195,95 +188,159 @@ class Load:
 
     per_s: float
     service_ms: float
-    ledger_ms: float
     database_ms: float
 
 
-def load(name: str, stripe_url: str, seconds: float, in_flight: int) -> Load:
-    """First charges as fast as they go, then the ledger's part alone."""
-    with store(name) as (url, database), serving(stripe_url, url) as (pid, address):
+def load(pid: int, address: str, database: int, seconds: float, in_flight: int) -> Load:
+    """First charges as fast as they go."""
 
-        async def measure() -> tuple[int, float, float, float]:
-            async with AsyncCloneClient(address) as client:
-                await hammer(lambda: first_charge(client), 1.0, in_flight)
-                before = cpu_s(pid), tree_cpu_s(database) if database else 0.0
-                done, took = await hammer(lambda: first_charge(client), seconds, in_flight)
-                after = cpu_s(pid), tree_cpu_s(database) if database else 0.0
-                return done, took, after[0] - before[0], after[1] - before[1]
+    async def measure() -> Load:
+        async with callers(address, in_flight) as charge:
+            await hammer(charge, min(1.0, seconds), in_flight)
+            before = cpu_s(pid), tree_cpu_s(database) if database else 0.0
+            done, took = await hammer(charge, seconds, in_flight)
+            after = cpu_s(pid), tree_cpu_s(database) if database else 0.0
+            return Load(done / took, (after[0] - before[0]) / done * 1e3, (after[1] - before[1]) / done * 1e3)
 
-        done, took, service_s, database_s = asyncio.run(measure())
-    with store(name) as (url, _):
-        recorded = asyncio.run(record(max(300, min(done, 2000))))
-        ledger_ms = uvloop.run(replay(url, recorded, in_flight))
-    return Load(done / took, service_s / done * 1e3, ledger_ms, database_s / done * 1e3)
+    return asyncio.run(measure())
 
 
-def percentile(took: list[float], share: float) -> float:
-    """Of a sorted list."""
-    return took[min(int(len(took) * share), len(took) - 1)]
+def ledger_alone(stores: Stores, name: str, in_flight: int, sagas: int) -> float:
+    """CPU milliseconds of a first charge in a ledger that does nothing else."""
+    with stores.empty(name) as (url, _):
+        return uvloop.run(replay(url, asyncio.run(record(sagas)), in_flight))
 
 
-def show_load(stores: list[str], stripe_url: str, seconds: float, in_flight: int) -> float:
-    """Print the first table; returns the largest share."""
-    print(f"{'ledger':10}{'op/s':>8}{'CPU ms/op':>11}{'ledger alone':>14}{'share':>8}{'database':>10}")
-    shares = []
-    for name in stores:
-        it = load(name, stripe_url, seconds, in_flight)
-        shares.append(it.ledger_ms / it.service_ms)
-        print(
-            f"{name:10}{it.per_s:>8.0f}{it.service_ms:>11.2f}{it.ledger_ms:>14.2f}{shares[-1]:>8.0%}"
-            f"{it.database_ms:>10.2f}"
+def measure_load(report: Report, stores: Stores, given: Namespace, stripe_url: str) -> None:
+    """Throughput, CPU and the ledger's share of it; rounds alternate between service and ledger."""
+    rows = []
+    for name in given.store:
+        with stores.empty(name) as (url, database), serving(stripe_url, url) as (pid, address):
+            rounds = [
+                (
+                    load(pid, address, database, given.seconds, given.in_flight),
+                    ledger_alone(stores, name, given.in_flight, 500 if given.seconds < 2 else 2000),
+                )
+                for _ in range(given.rounds)
+            ]
+        share = spread([alone / it.service_ms * 100 for it, alone in rounds])
+        rows.append(
+            {
+                "case": NAMES[name],
+                "per_s": spread([it.per_s for it, _ in rounds]),
+                "cpu_ms": spread([it.service_ms for it, _ in rounds]),
+                "ledger_ms": spread([alone for _, alone in rounds]),
+                "share": share,
+                "database_ms": spread([it.database_ms for it, _ in rounds]) if name == "postgres" else None,
+            }
         )
-    return max(shares)
+        report.at_most(f"share of the ledger: {NAMES[name]}", share[0], LEDGER_SHARE_MOST, " %")
+        report.ratios[f"ledger / first charge, {NAMES[name]}"] = share[0] / 100
+    columns = [
+        Column("case", "ledger"),
+        Column("per_s", "first charges a second"),
+        Column("cpu_ms", "CPU, ms", 2),
+        Column("ledger_ms", "of which the ledger, ms", 2),
+        Column("share", "share, %"),
+        Column("database_ms", "database server, ms", 2),
+    ]
+    report.table(Table("ledgers", f"First charges, {given.in_flight} in flight", columns, rows))
 
 
-def show_added(stores: list[str], stripe_url: str, seconds: float) -> None:
-    """Print the second table."""
-    bare = asyncio.run(with_plain_http(stripe_url, seconds, 1))
-    print(f"\n{'one at a time':20}{'p50 ms':>9}{'p99 ms':>9}{'added p50':>11}{'added p99':>11}")
-    print(f"{'four calls, HTTP':20}{percentile(bare, 0.5):>9.1f}{percentile(bare, 0.99):>9.1f}")
-    for name in stores:
-        with store(name) as (url, _), serving(stripe_url, url) as (_, address):
-            took = asyncio.run(through_service(address, seconds, 1))
+def measure_growth(report: Report, stores: Stores, given: Namespace, stripe_url: str) -> None:
+    """Throughput and CPU by calls in flight."""
+    rows: list[dict[str, Value]] = [{"case": level} for level in given.growth]
+    for name in given.store:
+        with stores.empty(name) as (url, database), serving(stripe_url, url) as (pid, address):
+            for row, level in zip(rows, given.growth, strict=True):
+                it = load(pid, address, database, given.seconds, level)
+                row |= {f"{name}_per_s": it.per_s, f"{name}_ms": it.service_ms}
+        many = given.growth.index(64) if 64 in given.growth else 0
+        grown = float(rows[-1][f"{name}_ms"]) / float(rows[many][f"{name}_ms"])  # type: ignore[arg-type]
+        report.ratios[f"CPU at {given.growth[-1]:,} in flight / at {given.growth[many]}, {NAMES[name]}"] = grown
+    columns = [Column("case", "in flight")]
+    for name in given.store:
+        columns += [Column(f"{name}_per_s", f"{NAMES[name]}: a second"), Column(f"{name}_ms", "CPU, ms", 2)]
+    report.table(Table("in_flight", "First charges by calls in flight, Stripe answering at once", columns, rows))
+
+
+def measure_added(report: Report, stores: Stores, given: Namespace, stripe_url: str) -> None:
+    """Latency, one at a time."""
+    bare = asyncio.run(with_plain_http(stripe_url, given.seconds, 1))
+    rows: list[dict[str, Value]] = [
+        {"case": "the four calls over plain HTTP", "p50": percentile(bare, 0.5), "p99": percentile(bare, 0.99)}
+    ]
+    for name in given.store:
+        with stores.empty(name) as (url, _), serving(stripe_url, url) as (_, address):
+            took = asyncio.run(through_service(address, given.seconds, 1))
         p50, p99 = percentile(took, 0.5), percentile(took, 0.99)
-        added = p50 - percentile(bare, 0.5), p99 - percentile(bare, 0.99)
-        print(f"{name:20}{p50:>9.1f}{p99:>9.1f}{added[0]:>11.1f}{added[1]:>11.1f}")
+        added = {"added_p50": p50 - percentile(bare, 0.5), "added_p99": p99 - percentile(bare, 0.99)}
+        rows.append({"case": f"service, {NAMES[name]}", "p50": p50, "p99": p99, **added})
+    columns = [Column("case", "one at a time")]
+    columns += [
+        Column(key, head, 1)
+        for key, head in (
+            ("p50", "p50, ms"),
+            ("p99", "p99, ms"),
+            ("added_p50", "added p50, ms"),
+            ("added_p99", "added p99, ms"),
+        )
+    ]
+    report.table(Table("added", "What the service adds to Stripe's own time, Stripe answering at once", columns, rows))
 
 
-def show_slow(stores: list[str], stripe_url: str, seconds: float, levels: list[int], stripe_ms: int) -> None:
-    """Print the third table: at 200 ms a call, four calls take at least 800."""
-    seconds = max(seconds, stripe_ms / 1e3 * len(CALLS) * 3)
-    heads = f"{'in flight':>10}{'op/s':>8}{'p50 ms':>9}{'p99 ms':>9}{'added to the median':>21}"
-    print(f"\n{f'{stripe_ms} ms a call':14}{heads}")
-    for name in stores:
-        with store(name) as (url, _), serving(stripe_url, url) as (_, address):
-            for in_flight in levels:
-                took = asyncio.run(through_service(address, seconds, in_flight))
-                p50 = statistics.median(took)
-                added = p50 / (len(CALLS) * stripe_ms) - 1
-                rate = len(took) / seconds
-                print(f"{name:14}{in_flight:>10}{rate:>8.0f}{p50:>9.0f}{percentile(took, 0.99):>9.0f}{added:>21.0%}")
+def measure_slow(report: Report, stores: Stores, given: Namespace, stripe_url: str) -> None:
+    """Latency with a Stripe that takes its time: at 200 ms a call, four calls take at least 800."""
+    seconds, rows = max(given.seconds, given.stripe_ms / 1e3 * len(CALLS) * 3), []
+    for name in given.store:
+        with stores.empty(name) as (url, _), serving(stripe_url, url) as (_, address):
+            for in_flight in given.slow:
+                rounds = [asyncio.run(through_service(address, seconds, in_flight)) for _ in range(given.rounds)]
+                added = [(percentile(took, 0.5) / (len(CALLS) * given.stripe_ms) - 1) * 100 for took in rounds]
+                rows.append(
+                    {
+                        "case": NAMES[name],
+                        "in_flight": in_flight,
+                        "per_s": spread([len(took) / seconds for took in rounds]),
+                        "p50": spread([percentile(took, 0.5) for took in rounds]),
+                        "p99": spread([percentile(took, 0.99) for took in rounds]),
+                        "added": spread(added),
+                    }
+                )
+    columns = [
+        Column("case", "ledger"),
+        Column("in_flight", "in flight"),
+        Column("per_s", "first charges a second"),
+        Column("p50", "p50, ms"),
+        Column("p99", "p99, ms"),
+        Column("added", "added to the median, %"),
+    ]
+    report.table(Table("slow", f"What the service adds when Stripe takes {given.stripe_ms} ms a call", columns, rows))
 
 
 def main() -> int:
     """Measure and print; exit 1 if a ledger takes more than 35 % of the service's CPU."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--seconds", type=float, default=4.0, help="length of each measurement")
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of shares and of latency")
     parser.add_argument("--in-flight", type=int, default=64, help="operations at once in the first table")
     parser.add_argument("--store", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"])
+    parser.add_argument("--growth", nargs="*", type=int, default=[1, 4, 16, 64, 250, 1000], help="in flight")
     parser.add_argument("--slow", nargs="*", type=int, default=[50, 100, 200, 500], help="in flight at 200 ms a call")
-    parser.add_argument(
-        "--stripe-ms", type=int, default=200, help="how long Stripe takes for a call in the third table"
-    )
+    parser.add_argument("--stripe-ms", type=int, default=200, help="how long Stripe takes for a call in the last table")
     given = parser.parse_args()
-    with ExitStack() as processes:
-        _, port = processes.enter_context(process(sys.executable, str(HERE / "responder.py")))
-        share = show_load(given.store, f"http://127.0.0.1:{port}", given.seconds, given.in_flight)
-        show_added(given.store, f"http://127.0.0.1:{port}", given.seconds)
-    if given.slow:
-        with process(sys.executable, str(HERE / "responder.py"), str(given.stripe_ms / 1e3)) as (_, port):
-            show_slow(given.store, f"http://127.0.0.1:{port}", given.seconds, given.slow, given.stripe_ms)
-    return 0 if share <= 0.35 else 1
+    report = Report(given.json)
+    given.store = here(given.store, report)
+    with Stores() as stores:
+        with process(sys.executable, str(HERE / "responder.py")) as (_, port):
+            measure_load(report, stores, given, f"http://127.0.0.1:{port}")
+            if given.growth:
+                measure_growth(report, stores, given, f"http://127.0.0.1:{port}")
+            measure_added(report, stores, given, f"http://127.0.0.1:{port}")
+        if given.slow:
+            with process(sys.executable, str(HERE / "responder.py"), str(given.stripe_ms / 1e3)) as (_, port):
+                measure_slow(report, stores, given, f"http://127.0.0.1:{port}")
+    return report.finish()
 
 
 if __name__ == "__main__":
