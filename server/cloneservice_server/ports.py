@@ -3,8 +3,10 @@
 Concurrency contract of the ledger, on which exactly-once rests:
 
 - Each method is one transaction: all of it is durable when the method returns, or none of it is.
-- A request has a `fence`, a number that grows with each claim. Every write of a run names the fence it was claimed
-  with; when another owner has claimed the request since, the whole transaction is rolled back and `Fenced` raised.
+- A request has a `fence`, a number that grows with each claim, and by steps that no other claim takes: a fence is never
+  given twice, not even when a fail-over has lost the first of two claims. Every write of a run names the fence it was
+  claimed with; when another owner has claimed the request since, the whole transaction is rolled back and `Fenced`
+  raised.
 - An effect is settled by its first writer. A later writer of the same epoch gets `EffectTaken` and must read again.
 - Leases use the ledger's own clock. They save work only; no safety rests on them.
 """
@@ -450,7 +452,7 @@ class Ledger(Protocol):
         ...
 
     async def begin_request(self, new: NewRequest, owner: str, lease_s: float) -> tuple[RequestRow, bool]:
-        """Insert the request, RUNNING, leased to `owner`, fence 1; or return the row that is there, and False."""
+        """Insert the request, RUNNING, leased to `owner`; or return the row that is there, and False."""
         ...
 
     async def get_request(self, request_id: str) -> RequestRow | None:
@@ -458,7 +460,7 @@ class Ledger(Protocol):
         ...
 
     async def claim_request(self, request_id: str, owner: str, lease_s: float) -> RequestRow | None:
-        """Take over an unfinished request whose lease has run out or was released: fence + 1. None if not to be had."""
+        """Take over an unfinished request whose lease has run out or was released. None if not to be had."""
         ...
 
     async def claim_due(self, owner: str, lease_s: float, limit: int) -> list[RequestRow]:

@@ -52,7 +52,7 @@ async def test_of_many_claims_of_one_request_one_gets_it(replicas: Replicas) -> 
     )
     assert not failed
     claimed = [row for row in done if row is not None]
-    assert [row.fence for row in claimed] == [2]
+    assert [row.attempts for row in claimed] == [2]
     assert claimed[0] == await replicas[1].get_request("request-1")
 
 

@@ -8,10 +8,10 @@ from cloneservice_server.ports import Claim, Fenced, FinishRequest, LinkRequest
 from tests.ledger_values import EXPIRED_S, LEASE_S, OTHER, OWNER, SUCCEEDED, begin, new_request
 
 
-async def test_a_new_request_is_running_leased_to_its_owner_with_fence_one(ledger: SqlLedger) -> None:
+async def test_a_new_request_is_running_leased_to_its_owner(ledger: SqlLedger) -> None:
     row, inserted = await ledger.begin_request(new_request(), OWNER, LEASE_S)
     assert inserted
-    assert (row.state, row.owner, row.fence, row.attempts) == (RequestState.RUNNING, OWNER, 1, 1)
+    assert (row.state, row.owner, row.attempts) == (RequestState.RUNNING, OWNER, 1)
     assert (row.method, row.request_hash, row.command, row.caller) == (
         "CreateCharge",
         "hash",
@@ -42,11 +42,12 @@ async def test_a_live_lease_cannot_be_claimed_not_even_by_its_owner(ledger: SqlL
     assert await ledger.claim_due(OTHER, LEASE_S, 10) == []
 
 
-async def test_a_lease_run_out_is_claimed_with_the_next_fence(ledger: SqlLedger) -> None:
-    await begin(ledger, lease_s=EXPIRED_S)
+async def test_a_lease_run_out_is_claimed_with_a_higher_fence(ledger: SqlLedger) -> None:
+    claim = await begin(ledger, lease_s=EXPIRED_S)
     row = await ledger.claim_request("request-1", OTHER, LEASE_S)
     assert row is not None
-    assert (row.owner, row.fence, row.attempts, row.state) == (OTHER, 2, 2, RequestState.RUNNING)
+    assert (row.owner, row.attempts, row.state) == (OTHER, 2, RequestState.RUNNING)
+    assert row.fence > claim.fence
     assert row == await ledger.get_request("request-1")
     assert await ledger.claim_request("request-1", "replica-3", LEASE_S) is None
 
@@ -61,7 +62,8 @@ async def test_a_released_request_is_claimed_at_once_and_runs_again(ledger: SqlL
     assert (released.state, released.lease_until_us, released.error) == (state, 0, '{"why":"so far"}')
     row = await ledger.claim_request("request-1", OTHER, LEASE_S)
     assert row is not None
-    assert (row.state, row.fence, row.error) == (RequestState.RUNNING, 2, '{"why":"so far"}')
+    assert (row.state, row.error) == (RequestState.RUNNING, '{"why":"so far"}')
+    assert row.fence > claim.fence
 
 
 @pytest.mark.parametrize("state", [RequestState.SUCCEEDED, RequestState.FAILED])
@@ -75,17 +77,18 @@ async def test_a_finished_request_is_never_claimed(ledger: SqlLedger, state: Req
 async def test_due_are_requests_whose_lease_ran_out_and_indeterminate_ones_whose_time_has_come(
     ledger: SqlLedger,
 ) -> None:
-    for name in ("abandoned", "asked again later", "asked again now", "parked", "finished"):
-        await begin(ledger, name, EXPIRED_S)
+    names = ("abandoned", "asked again later", "asked again now", "parked", "finished")
+    claims = {name: await begin(ledger, name, EXPIRED_S) for name in names}
     await begin(ledger, "running")
     later = FinishRequest(RequestState.INDETERMINATE, retry_after_us=3_600_000_000)
-    await ledger.commit(Claim("asked again later", 1), [later])
-    await ledger.commit(Claim("asked again now", 1), [FinishRequest(RequestState.INDETERMINATE)])
-    await ledger.commit(Claim("parked", 1), [FinishRequest(RequestState.PARKED)])
-    await ledger.commit(Claim("finished", 1), [SUCCEEDED])
+    await ledger.commit(claims["asked again later"], [later])
+    await ledger.commit(claims["asked again now"], [FinishRequest(RequestState.INDETERMINATE)])
+    await ledger.commit(claims["parked"], [FinishRequest(RequestState.PARKED)])
+    await ledger.commit(claims["finished"], [SUCCEEDED])
     due = await ledger.claim_due(OTHER, LEASE_S, 10)
     assert [row.request_id for row in due] == ["abandoned", "asked again now"]
-    assert {(row.owner, row.fence, row.state) for row in due} == {(OTHER, 2, RequestState.RUNNING)}
+    assert {(row.owner, row.attempts, row.state) for row in due} == {(OTHER, 2, RequestState.RUNNING)}
+    assert all(row.fence > claims[row.request_id].fence for row in due)
     assert await ledger.claim_due("replica-3", LEASE_S, 10) == []
 
 

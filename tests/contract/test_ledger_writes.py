@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 from cloneservice_server.domain.values import ChargeState, CloneFlow, CloneState, ConnectedCustomer, RequestState
 from cloneservice_server.ledger import SqlLedger
+from cloneservice_server.ledger.part import Part
 from cloneservice_server.ports import (
     ChargeFilter,
     Claim,
@@ -159,6 +160,24 @@ async def test_a_run_that_has_ended_writes_no_more(ledger: SqlLedger) -> None:
         await ledger.commit(claim, [PutClone(clone())])
     with pytest.raises(Fenced):
         await ledger.intend(claim, [], new_effect())
+
+
+@pytest.mark.parametrize("lost", ["the request", "the claim"])
+async def test_a_fence_that_a_fail_over_took_back_is_not_given_again(ledger: SqlLedger, lost: str) -> None:
+    """The standby lacks the last commits, and their owner goes on. Seed 43856 of the simulation."""
+    claim = await begin(ledger, lease_s=EXPIRED_S)
+    if lost == "the request":
+        await ledger.write([Part("DELETE FROM request RETURNING request_id")])
+        await begin(ledger)
+    else:
+        taken = await ledger.claim_request("request-1", OTHER, EXPIRED_S)
+        assert taken is not None
+        back = Part("UPDATE request SET fence = $1 RETURNING request_id", (claim.fence,))
+        await ledger.write([back])
+        claim = Claim("request-1", taken.fence)
+        assert await ledger.claim_request("request-1", OTHER, LEASE_S) is not None
+    with pytest.raises(Fenced):
+        await ledger.commit(claim, [SUCCEEDED])
 
 
 async def test_an_unknown_request_has_no_right_to_write(ledger: SqlLedger) -> None:

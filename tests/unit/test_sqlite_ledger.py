@@ -286,7 +286,7 @@ async def test_a_restart_finds_everything_and_waits_for_no_lease_of_the_dead(pat
     await second.open()
     assert await second.get_effect(effect.effect_id) == effect
     assert await second.get_clone("clone_1") == clone()
-    assert [row.fence for row in await second.claim_due(OTHER, LEASE_S, 10)] == [2]
+    assert [row.attempts for row in await second.claim_due(OTHER, LEASE_S, 10)] == [2]
     await second.aclose()
 
 

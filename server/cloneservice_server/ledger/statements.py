@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Sequence
 
 from cloneservice_server.domain.values import RequestState
@@ -40,7 +41,7 @@ _EFFECT = ", ".join(EFFECT_COLUMNS)
 _INSERT_REQUEST = f"""
 INSERT INTO request (request_id, method, request_hash, command, state, fence, owner, lease_until_us, caller,
     create_time_us, update_time_us, last_write, charge_id)
-SELECT $1, $2, $3, $4, 'running', 1, $5, {{now}} + CAST($6 AS bigint), $7, {{now}}, {{now}}, $8,
+SELECT $1, $2, $3, $4, 'running', CAST($10 AS bigint), $5, {{now}} + CAST($6 AS bigint), $7, {{now}}, {{now}}, $8,
     COALESCE((SELECT charge_id FROM charge WHERE charge_id = $9), '')
 WHERE {{after}}
 ON CONFLICT (request_id) DO NOTHING
@@ -49,7 +50,7 @@ RETURNING {_REQUEST}"""  # noqa: S608 - column names only
 _SELECT_REQUEST = f"SELECT {_REQUEST}, last_write FROM request WHERE request_id = $1"  # noqa: S608 - column names only
 
 _TAKEN = f"""
-SET state = 'running', fence = fence + 1, attempts = attempts + 1, owner = $1,
+SET state = 'running', fence = fence + CAST($5 AS bigint), attempts = attempts + 1, owner = $1,
     lease_until_us = {{now}} + CAST($2 AS bigint), update_time_us = {{now}}, last_write = $3
 WHERE %s
 RETURNING {_REQUEST}"""
@@ -82,6 +83,15 @@ _RELEASE_ALL = (
 _HOLDS = "SELECT request_id FROM request WHERE request_id = $1 AND fence = $2 AND owner = $3"
 
 
+def fence_step() -> int:
+    """How far a claim raises the fence: too far to guess.
+
+    A fail-over may lose a claim. Raised by one, the next claim would bear the same fence as the lost one, whose owner
+    could still commit what it knew from before.
+    """
+    return 1 + secrets.randbits(40)
+
+
 def lease_us(lease_s: float) -> int:
     """A lease in whole microseconds."""
     return round(lease_s * 1_000_000)
@@ -99,6 +109,7 @@ def insert_request(new: NewRequest, owner: str, lease_s: float, token: str) -> P
         new.caller,
         token,
         new.charge_id,
+        fence_step(),
     )
     return Part(_INSERT_REQUEST, args)
 
@@ -110,12 +121,12 @@ def select_request(request_id: str) -> Part:
 
 def claim_request(request_id: str, owner: str, lease_s: float, token: str) -> Part:
     """Take over one request."""
-    return Part(_CLAIM_REQUEST, (owner, lease_us(lease_s), token, request_id))
+    return Part(_CLAIM_REQUEST, (owner, lease_us(lease_s), token, request_id, fence_step()))
 
 
 def claim_due(owner: str, lease_s: float, limit: int, token: str) -> Part:
     """Take over requests whose owner is gone, oldest first."""
-    return Part(_CLAIM_DUE, (owner, lease_us(lease_s), token, limit))
+    return Part(_CLAIM_DUE, (owner, lease_us(lease_s), token, limit, fence_step()))
 
 
 def claimed_by(owner: str, token: str) -> Part:

@@ -84,7 +84,7 @@ class SqlLedger(BatchStore):
     # -------------------------------------------------------------------------------------------------- requests
 
     async def begin_request(self, new: NewRequest, owner: str, lease_s: float) -> tuple[RequestRow, bool]:
-        """Insert the request, RUNNING, leased to `owner`, with fence 1; or return the row that is there, and False."""
+        """Insert the request, RUNNING, leased to `owner`; or return the row that is there, and False."""
         token = next(self._tokens)
         insert = statements.insert_request(new, owner, lease_s, token)
         while True:
@@ -100,7 +100,7 @@ class SqlLedger(BatchStore):
         return rows.request_row(found[0]) if found else None
 
     async def claim_request(self, request_id: str, owner: str, lease_s: float) -> RequestRow | None:
-        """Take over an unfinished request whose lease has run out or was released: fence + 1. None if not to be had.
+        """Take over an unfinished request whose lease has run out or was released. None if not to be had.
 
         It is RUNNING from then on, whatever it was.
         """
