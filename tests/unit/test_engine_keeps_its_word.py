@@ -27,6 +27,7 @@ from cloneservice_server.ports import (
     NotSent,
     PutClone,
     Refused,
+    SettleEffect,
     StripeFault,
 )
 from cloneservice_server.workflows.engine import Engine, EngineSettings
@@ -121,6 +122,44 @@ async def test_an_intent_that_may_be_on_record_is_not_called_nothing(
     assert isinstance(told.error, errors.OutcomeUnknown)
     assert (await ledger.get_request(request_id)).state is RequestState.SUCCEEDED
     assert len(stripe.confirmed()) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [("claim_request", True), ("claim_request", False), ("find_reusable_clone", False), ("commit", False)],
+)
+async def test_a_parked_request_taken_up_as_the_ledger_goes_away_is_not_called_nothing(
+    engine: Engine, ledger: Any, stripe: WorkingStripe, clock: VirtualClock, fault: tuple[str, bool]
+) -> None:
+    """Its intent is on record: if the claim is, too, the sweep carries it out. Seeds 46127 and 48370."""
+    request_id = new_id()
+    busy = Refused(429, "invalid_request_error", "rate_limit", rate_limited_reason="global-rate")
+    stripe.on("POST", "/v1/payment_intents", busy, busy, payment_intent("requires_confirmation", "pi_1"))
+    parked = await engine.submit(request_id, "hash", CHARGE)
+    ledger.step, ledger.done = fault
+    told = await engine.submit(request_id, "hash", CHARGE, deadline_s=0.5)  # too short for a step: parked again
+    await recover(engine, clock)
+
+    assert isinstance(parked.error, errors.StripeRateLimited)
+    assert isinstance(told.error, errors.OutcomeUnknown)
+    assert (await engine.submit(request_id, "hash", CHARGE)).error is None
+    assert len(stripe.confirmed()) == 1
+
+
+async def test_a_restart_without_a_ledger_is_not_called_nothing(
+    engine: Engine, ledger: Any, stripe: WorkingStripe
+) -> None:
+    """Another settles the shared effect first; this run, which had sent it too, cannot read its own row again."""
+    request_id, held = new_id(), Held({"id": "pm_shared", "type": "card", "card": {}})
+    stripe.on("POST", "/v1/payment_methods", held)
+    asking = asyncio.create_task(engine.submit(request_id, "hash", CHARGE))
+    await held.arrived.wait()
+    name = next(sent.call.params["metadata"]["cloneservice_effect"] for sent in stripe.sent)
+    await ledger.commit(None, [SettleEffect(name, 0, "pm_shared", {"id": "pm_shared"})])
+    ledger.step, ledger.done = "get_request", False
+    held.release.set()
+
+    assert isinstance((await asking).error, errors.OutcomeUnknown)
 
 
 async def test_a_caller_that_asks_while_it_is_taken_up_is_served(

@@ -283,15 +283,16 @@ class Engine:
     async def _begin(self, new: NewRequest, caller: Caller, command: Command, work: _Work) -> Answer:
         try:
             row, created = await self._ledger.begin_request(new, self._owner, self._settings.lease_s)
-            if created:
-                return await self._carry_out(row, command, work)
-            if not caller.owns(row.caller):
-                return Answer(error=errors.anothers_request(new.request_id))
-            if row.request_hash != new.request_hash:
-                return Answer(error=_reused(new.request_id, row.request_hash))
-            return await self._replay_or_take_over(row, work)
         except LedgerUnavailable as error:
             return Answer(error=self._ledger_down(error))
+        if not caller.owns(row.caller):
+            return Answer(error=errors.anothers_request(new.request_id))
+        if row.request_hash != new.request_hash:
+            return Answer(error=_reused(new.request_id, row.request_hash))
+        try:
+            return await (self._carry_out(row, command, work) if created else self._replay_or_take_over(row, work))
+        except LedgerUnavailable as error:
+            return Answer(error=self._ledger_lost(error))
 
     async def _replay_or_take_over(self, row: RequestRow, work: _Work) -> Answer:
         """The stored answer; the work itself if nobody has it; while another replica has it, wait for its answer."""
@@ -359,11 +360,9 @@ class Engine:
                 tell(self._observer.fenced, row.method)
                 break
             except LedgerUnavailable as error:
-                down = self._ledger_down(error)
-                # The lease runs out and the row says how to go on: it goes on if anything may have been begun.
-                return Answer(
-                    error=_unknown("The ledger was lost before the outcome was recorded") if run.begun else down
-                )
+                # The lease runs out and the row says how to go on: it goes on if any attempt may have begun a change.
+                begun = run.begun or run.resumed
+                return Answer(error=self._ledger_lost(error) if begun else self._ledger_down(error))
         if (claimed := _handed(work)) is not None:
             return await self._carry_out(claimed, command, work)
         return await self._follow(row)
@@ -453,7 +452,7 @@ class Engine:
         try:
             return await self._carry_out(row, _command(row), work)
         except LedgerUnavailable as error:
-            return Answer(error=self._ledger_down(error))
+            return Answer(error=self._ledger_lost(error))
 
     async def renew_once(self) -> None:
         """Renew the leases of what runs here; tell runs that lost theirs to stop before their next send."""
@@ -474,6 +473,11 @@ class Engine:
         log.warning("ledger unavailable: %s", error)
         tell(self._observer.ledger_unavailable)
         return errors.LedgerDown("The ledger cannot be written now; nothing new was started", retry_after_s=2.0)
+
+    def _ledger_lost(self, error: LedgerUnavailable) -> errors.OutcomeUnknown:
+        """The ledger went away under an attempt that may not be the first: the sweep goes on with what was begun."""
+        self._ledger_down(error)
+        return _unknown("The ledger was lost before the outcome was recorded")
 
     async def settle(self) -> None:
         """Wait until nothing runs here. For tests and the simulation."""
