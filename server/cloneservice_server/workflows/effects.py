@@ -23,7 +23,7 @@ from cloneservice_server.workflows.stripe_objects import (
 
 Read = Callable[[StripeCall], Awaitable[Body]]
 
-_LIST_PAGES_MAX = 50
+_LIST_PAGES_MAX = 200
 _CLOCK_SLACK_S = 600  # Stripe's `created` and our clock may differ
 
 
@@ -56,6 +56,8 @@ class EffectKind:
 
     keep: Callable[[Body], Body]
     look: Look
+    look_held: Look | None = None
+    """The look when Stripe's key is held by other parameters than the row's; None if it is the same."""
     personal: tuple[str, ...] = ()
     """Parameters that are personal data: struck out of the stored call once the effect is settled."""
 
@@ -107,7 +109,7 @@ async def _listed(read: Read, row: EffectRow, path: str, filters: dict[str, Any]
         if not page.get("has_more") or page["data"][-1].get("created", since) < since:
             return Absent()
         params["starting_after"] = page["data"][-1]["id"]
-    return Absent()
+    raise errors.OutcomeUnknown("More objects were made since than can be looked through")
 
 
 async def _look_customer(read: Read, row: EffectRow) -> Finding:
@@ -117,6 +119,15 @@ async def _look_customer(read: Read, row: EffectRow) -> Finding:
 async def _look_payment_intent(read: Read, row: EffectRow) -> Finding:
     customer = row.call.params.get("customer")
     return await _listed(read, row, "/v1/payment_intents", {"customer": customer} if customer else {})
+
+
+async def _look_held_payment_intent(read: Read, row: EffectRow) -> Finding:
+    """Of whichever customer; but one of another amount is another intent under a request_id that was used before."""
+    finding = await _listed(read, row, "/v1/payment_intents", {})
+    wanted = row.call.params
+    if isinstance(finding, Found) and any(finding.body.get(name) != wanted[name] for name in ("amount", "currency")):
+        return FoundRefused(Refused(400, "idempotency_error"))
+    return finding
 
 
 async def _look_attached(read: Read, row: EffectRow) -> Finding:
@@ -227,7 +238,7 @@ KINDS: dict[str, EffectKind] = {
     "delete_customer": EffectKind(_keep_id, _look_deleted),
     "detach": EffectKind(_keep_id, _look_detached),
     "connected_default": EffectKind(_keep_default, _unseen),
-    "intent": EffectKind(payment_intent_facts, _look_payment_intent),
+    "intent": EffectKind(payment_intent_facts, _look_payment_intent, _look_held_payment_intent),
     "confirm": EffectKind(payment_intent_facts, _look_confirmed),
     "reconfirm": EffectKind(payment_intent_facts, _look_reconfirmed),
     "capture": EffectKind(payment_intent_facts, _look_captured),

@@ -241,8 +241,8 @@ class Run:
                     unknown = True
                 elif refused.status == 409:
                     unknown = True  # an earlier send under this key is still under way: its outcome is the outcome
-                elif refused.type == "idempotency_error" and row.kind in ("clone", "customer", "attach"):
-                    return await self._look(row)  # a lost row's other parameters hold this key: see what they made
+                elif refused.type == "idempotency_error":
+                    return await self._held(row, refused)
                 elif error.final:
                     return await self._refusal(row, refused, error)
             if attempt < self.retry.attempts:
@@ -265,15 +265,24 @@ class Run:
                 return finding
         return FoundRefused(refused)
 
+    async def _held(self, row: EffectRow, refused: Refused) -> Found | FoundRefused | Absent:
+        """The key is held by other parameters: a row that a fail-over lost had it sent. What did that make?"""
+        earlier = dataclasses.replace(row, intent_time_us=row.intent_time_us - KEY_LIFETIME_US)
+        finding = await self._look(earlier, held=True)
+        if isinstance(finding, Absent) and row.kind in (*_MOVES_MONEY, "reconfirm"):
+            return FoundRefused(refused)  # it may have moved money that does not show here: not sent under another key
+        return finding
+
     async def _send(self, row: EffectRow) -> StripeAnswer:
         if self.lost:
             raise Fenced
         key = idempotency_key(row.effect_id, row.epoch)
         return await self.gateway.send(row.call, idempotency_key=key, timeout_s=self.retry.call_timeout_s)
 
-    async def _look(self, row: EffectRow) -> Found | FoundRefused | Absent:
+    async def _look(self, row: EffectRow, *, held: bool = False) -> Found | FoundRefused | Absent:
+        kind = KINDS[row.kind]
         try:
-            finding = await KINDS[row.kind].look(self.read, row)
+            finding = await (kind.look_held if held and kind.look_held else kind.look)(self.read, row)
         except errors.ResourceNotFound:
             raise
         except errors.DomainError as error:  # a rate limit, a lock, an account that is closed to us: nothing is learnt
