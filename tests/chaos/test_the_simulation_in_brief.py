@@ -9,6 +9,7 @@ import pytest
 
 from tests.chaos.cases import CASES
 from tests.chaos.mutants import CAUGHT, HARMLESS, first_failure
+from tests.chaos.simulate import REGRESSIONS
 from tests.chaos.simulation import run_kills, run_pauses, run_seed
 
 SEEDS = 80
@@ -23,7 +24,7 @@ def quiet() -> Iterator[None]:
 
 
 def test_no_random_schedule_breaks_an_invariant() -> None:
-    for seed in range(SEEDS):
+    for seed in (*range(SEEDS), *REGRESSIONS):
         try:
             run_seed(seed)
         except AssertionError as broken:
