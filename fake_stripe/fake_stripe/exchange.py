@@ -1,7 +1,6 @@
 """One request through the double: key, account, route, faults, idempotency, validation, handler, rendering, journal."""
 
 import logging
-import re
 from typing import Any
 
 from fake_stripe.errors import API, INVALID_REQUEST, ApiError, invalid
@@ -25,13 +24,12 @@ from fake_stripe.rates import check_rate
 from fake_stripe.render.envelope import envelope, log_url, to_json
 from fake_stripe.render.expansion import expand, tree_of
 from fake_stripe.scope import Scope
-from fake_stripe.versions import reshape, reshape_error
+from fake_stripe.versions import exists, reshape, reshape_error
 from fake_stripe.wire import Fate, Request, Response
 from fake_stripe.world import World
 
 log = logging.getLogger("fake_stripe")
 
-_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?(;.*)?")
 _FORM = "application/x-www-form-urlencoded"
 _EXPOSED = (
     "Request-Id, Stripe-Manage-Version, Stripe-Should-Retry, X-Stripe-External-Auth-Required,"
@@ -135,7 +133,7 @@ class Exchange:
         if asked is None:
             return
         version = asked.decode("latin-1").strip()
-        if _VERSION.fullmatch(version) is None and not self.world.stateless:
+        if not exists(version) and not self.world.stateless:
             raise invalid(f"Invalid Stripe API version: {version}")
         self.version = version
 

@@ -23,6 +23,7 @@ NOUNS: dict[str, tuple[str, str]] = {
     "webhook_endpoint": ("webhook endpoint", "id"),
     "bank_account": ("external account", "id"),
     "card": ("source", "id"),
+    "file": ("file upload", "file"),
 }
 
 _ANOTHER_ACCOUNT = (

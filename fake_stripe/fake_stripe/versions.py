@@ -5,13 +5,38 @@ appears here; members that were merely added show in every version, as recording
 (docs.stripe.com/changelog. `charges` of PaymentIntents before 2022-11-15: `objects.legacy_members`.)
 """
 
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 Wire = dict[str, Any]
 
 OLDEST_UNCHANGED = "2025-03-31"
 """From this version on objects are shown as they are kept."""
+
+_VERSION = re.compile(r"(\d{4}-\d{2}-\d{2})(\.([a-z]+))?(;.*)?")
+
+
+@cache
+def exists(version: str) -> bool:
+    """Whether Stripe answers requests of this version, whatever features (`; name=v1`) it asks for besides.
+
+    Versions that are younger than the document are taken when they have a name and their day has come, so that newer
+    SDKs work; previews are taken whatever their day.
+    """
+    from fake_stripe.openapi.catalog import versions  # noqa: PLC0415 - clients that name no version never need it
+
+    match = _VERSION.fullmatch(version)
+    if match is None:
+        return False
+    day, _, name, _ = match.groups()
+    if version.partition(";")[0].strip() in versions() or name == "preview":
+        return True
+    today = datetime.now(UTC).date().isoformat()
+    return name is not None and max(versions())[:10] < day <= today
+
 
 # A charge's outcome is not among them: recorded in 2026 at 2020-08-27, it has the newest members.
 _FAILURES = {

@@ -48,7 +48,7 @@ def test_an_upload_is_described_by_name_size_and_type(api: Api) -> None:
 
 def test_a_file_belongs_to_the_account_it_was_uploaded_for(api: Api) -> None:
     made = upload(api, account=SELLER)
-    assert api.refused(404, "GET", f"/v1/files/{made['id']}")["message"] == f"No such file: '{made['id']}'"
+    assert api.refused(404, "GET", f"/v1/files/{made['id']}")["message"] == f"No such file upload: '{made['id']}'"
 
 
 def test_a_file_must_be_a_file_part(api: Api) -> None:
@@ -71,3 +71,41 @@ def test_the_journal_remembers_an_upload_without_its_bytes_and_of_a_long_call_th
     shown, long = list(api.world.journal)[-2:]
     assert shown.as_dict()["params"]["file"].endswith("bytes)")
     assert len(long.raw_params) == MOST_BYTES
+
+
+def test_a_file_that_nobody_uploaded_proves_nothing(api: Api) -> None:
+    seller = api.post("/v1/accounts", type="custom", country="US", business_type="individual")["id"]
+    document: Wire = {"verification": {"document": {"front": "file_1Nowhere"}}}
+    error = api.refused(400, "POST", f"/v1/accounts/{seller}", individual=document)
+    assert error == {
+        "type": "invalid_request_error",
+        "code": "resource_missing",
+        "message": "No such file upload: 'file_1Nowhere'",
+        "param": "individual[verification][document][front]",
+    }
+    error = api.refused(400, "POST", f"/v1/accounts/{seller}/persons", **document)
+    assert error["param"] == "verification[document][front]"
+
+
+@pytest.mark.parametrize("uploaded_for", [None, SELLER])
+def test_a_document_may_be_uploaded_by_the_platform_or_for_the_account(api: Api, uploaded_for: str | None) -> None:
+    file = upload(api, account=uploaded_for)["id"]
+    person = api.post(f"/v1/accounts/{SELLER}/persons", verification={"document": {"front": file}})
+    assert person["verification"]["document"]["front"] == file
+
+
+def test_stripes_test_documents_are_there_without_an_upload(api: Api) -> None:
+    document = {"front": "file_identity_document_success"}
+    person = api.post(f"/v1/accounts/{SELLER}/persons", verification={"document": document})
+    assert person["verification"]["document"]["front"] == "file_identity_document_success"
+
+
+def test_evidence_that_nobody_uploaded_is_refused(api: Api) -> None:
+    wanted: Wire = {"amount": 900, "currency": "usd", "payment_method_types": ["card"], "confirm": True}
+    api.post("/v1/payment_intents", payment_method="pm_card_createDispute", **wanted)
+    dispute = api.get("/v1/disputes")["data"][0]["id"]
+    error = api.refused(400, "POST", f"/v1/disputes/{dispute}", evidence={"receipt": "file_1Nowhere"})
+    assert (error["code"], error["param"]) == ("resource_missing", "evidence[receipt]")
+    receipt = upload(api)["id"]
+    answered = api.post(f"/v1/disputes/{dispute}", evidence={"receipt": receipt}, submit=False)
+    assert answered["evidence"]["receipt"] == receipt

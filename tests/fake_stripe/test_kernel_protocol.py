@@ -197,14 +197,22 @@ def test_facts_3_1_an_unknown_route_is_404_unrecognized_request_url(api: Api) ->
     )
 
 
-@pytest.mark.parametrize("version", ["tomorrow", "2026-6-1", "2026-06-24.Dahlia!"])
+@pytest.mark.parametrize(
+    "version",
+    ["tomorrow", "2026-6-1", "2026-06-24.Dahlia!", "2022-08-02", "2025-09-30.acacia", "2099-01-01", "2099-01-01.zebra"],
+)
 def test_facts_3_1_a_bad_stripe_version_is_400(api: Api, version: str) -> None:
     status, body, _ = api.send("GET", "/v1/customers", version=version)
     assert (status, body["error"]["message"]) == (400, f"Invalid Stripe API version: {version}")
 
 
 def test_the_version_asked_for_is_named_in_the_answer(api: Api) -> None:
-    for version in ("2023-10-16", "2026-06-24.dahlia", "2023-10-16; risk_in_requirements_beta=v1"):
+    for version in (
+        "2023-10-16",
+        "2026-06-24.dahlia",
+        "2025-03-31.preview",
+        "2023-10-16; risk_in_requirements_beta=v1",
+    ):
         assert headers_of(api.send("GET", "/v1/customers", version=version)[2])["Stripe-Version"] == version
 
 

@@ -80,7 +80,7 @@ def test_client_secret_is_the_id_with_25_characters(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "method"), [("2024-04-10", "automatic_async"), ("2024-04-09", "automatic"), ("2023-10-16", "automatic")]
+    ("version", "method"), [("2024-04-10", "automatic_async"), ("2022-11-15", "automatic"), ("2023-10-16", "automatic")]
 )
 def test_capture_method_defaults_to_async_since_2024_04_10(api: Api, version: str, method: str) -> None:
     made = api.post(INTENTS, version=version, amount=1000, currency="usd", **CARD)

@@ -101,9 +101,10 @@ def create(call: Call) -> Wire:
     Raises:
         ApiError: a custom account without a way to collect its requirements (400).
     """
-    from fake_stripe.objects import external_accounts, persons  # noqa: PLC0415 - they build on this module
+    from fake_stripe.objects import external_accounts, files, persons  # noqa: PLC0415 - they build on this module
 
     params = call.params
+    files.refuse_unknown(call.scope, params)
     if call.connect:
         raise invalid("Only Stripe Connect platforms can create accounts.", code="platform_account_required")
     _check(params)
@@ -123,9 +124,10 @@ def create(call: Call) -> Wire:
 @operation("POST", "/v1/accounts/{account}")
 def update(call: Call) -> Wire:
     """Changes an account; emits account.updated on it."""
-    from fake_stripe.objects import external_accounts, persons  # noqa: PLC0415 - they build on this module
+    from fake_stripe.objects import external_accounts, files, persons  # noqa: PLC0415 - they build on this module
 
     account = _named(call)
+    files.refuse_unknown(call.world.scope(account["id"], call.livemode), call.params)
     _check(call.params)
     before = {name: value for name, value in account.items() if name != "external_accounts"}
     changed = dict(account)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from fake_stripe.errors import state_error
-from fake_stripe.objects import balance_transactions
+from fake_stripe.objects import balance_transactions, files
 from fake_stripe.objects.metadata import merged_metadata
 from fake_stripe.objects.registry import Call, operation
 from fake_stripe.render.lists import paginate
@@ -20,6 +20,10 @@ DISPUTE_FEE = 1500
 _DECISION_SECONDS = 60
 _DAYS_TO_ANSWER = 9
 _ANSWERABLE = ("needs_response", "warning_needs_response")
+_FILES = (
+    "cancellation_policy", "customer_communication", "customer_signature", "duplicate_charge_documentation", "receipt",
+    "refund_policy", "service_documentation", "shipping_documentation", "uncategorized_file",
+)  # fmt: skip
 _MAGIC = {"winning_evidence": "won", "losing_evidence": "lost", "escalate_inquiry_evidence": "escalated"}
 _NETWORK_CODES = {"fraudulent": "10.4", "product_not_received": "13.1", "general": "10.4", "noncompliant": "compliance"}
 
@@ -209,6 +213,9 @@ def _answer(call: Call, dispute: Wire) -> Wire:
     if isinstance(evidence, dict) and evidence and dispute["status"] not in _ANSWERABLE:
         text = f"This dispute is already {dispute['status']}; its evidence can no longer be changed."
         raise state_error(text, code=None)
+    given = evidence if isinstance(evidence, dict) else {}
+    for name in _FILES:
+        files.require(scope, given.get(name) or "", param=f"evidence[{name}]")
     changes: Wire = {}
     if "metadata" in params:
         changes["metadata"] = merged_metadata(dispute["metadata"], params["metadata"])

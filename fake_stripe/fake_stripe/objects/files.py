@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+from typing import Any
 
 from fake_stripe.errors import invalid
 from fake_stripe.http.forms import UploadedFile
@@ -10,7 +11,7 @@ from fake_stripe.objects import file_links
 from fake_stripe.objects.account_shape import empty_list
 from fake_stripe.objects.registry import Call, operation
 from fake_stripe.render.lists import paginate
-from fake_stripe.scope import Wire
+from fake_stripe.scope import Scope, Wire
 
 _KEPT = frozenset(
     {"additional_verification", "business_icon", "business_logo", "dispute_evidence", "identity_document"}
@@ -61,6 +62,34 @@ def create(call: Call) -> Wire:
 def _type_of(file: UploadedFile) -> str | None:
     guessed = mimetypes.guess_type(file.filename or "")[0] or file.content_type
     return _TYPES.get(guessed) or (file.filename.rpartition(".")[2].lower() if "." in file.filename else None)
+
+
+_TEST_DOCUMENTS = "file_identity_document_"  # docs.stripe.com/connect/testing#test-file-tokens
+_NAMED_IN = frozenset({"back", "front", "icon", "logo"})
+
+
+def refuse_unknown(scope: Scope, given: Any, at: str = "") -> None:
+    """Raises `resource_missing` for the first file in nested parameters that neither the account nor its platform has.
+
+    Looked for under the names that documents and branding have: `front`, `back`, `files`, `icon`, `logo`.
+    """
+    for name, value in given.items() if isinstance(given, dict) else ():
+        path = f"{at}[{name}]" if at else name
+        if name in _NAMED_IN and isinstance(value, str):
+            require(scope, value, param=path)
+        elif name == "files" and isinstance(value, list):
+            for index, id_ in enumerate(value):
+                require(scope, id_, param=f"{path}[{index}]")
+        elif name != "metadata":
+            refuse_unknown(scope, value, path)
+
+
+def require(scope: Scope, file: str, *, param: str) -> None:
+    """Raises `resource_missing` for a file that neither the account nor its platform has; "" unsets and passes."""
+    home = scope.world.platform_scope(scope.livemode)
+    if not file or file.startswith(_TEST_DOCUMENTS) or scope.get("file", file) or home.get("file", file):
+        return
+    raise scope.missing("file", file, param=param)
 
 
 @operation("GET", "/v1/files/{file}")

@@ -10,16 +10,18 @@ from typing import Any, NamedTuple
 from fake_stripe.errors import invalid
 from fake_stripe.objects import accounts
 from fake_stripe.objects.registry import Call
+from fake_stripe.openapi.exclusive import together
 from fake_stripe.scope import Scope, Wire
 
 TYPES = frozenset(
     (
-        "acss_debit", "affirm", "afterpay_clearpay", "alipay", "alma", "amazon_pay", "au_becs_debit", "bacs_debit",
-        "bancontact", "billie", "blik", "boleto", "card", "card_present", "cashapp", "crypto", "customer_balance",
-        "eps", "fpx", "giropay", "grabpay", "ideal", "interac_present", "kakao_pay", "klarna", "konbini", "kr_card",
-        "link", "mb_way", "mobilepay", "multibanco", "naver_pay", "nz_bank_account", "oxxo", "p24", "pay_by_bank",
-        "payco", "paynow", "paypal", "pix", "promptpay", "revolut_pay", "samsung_pay", "satispay", "sepa_debit",
-        "sofort", "sunbit", "swish", "twint", "us_bank_account", "wechat_pay", "zip",
+        "acss_debit", "affirm", "afterpay_clearpay", "alipay", "alma", "amazon_pay", "au_becs_debit",
+        "bacs_debit", "bancontact", "billie", "bizum", "blik", "boleto", "card", "card_present", "cashapp",
+        "crypto", "customer_balance", "eps", "fpx", "giropay", "grabpay", "ideal", "interac_present",
+        "kakao_pay", "klarna", "konbini", "kr_card", "link", "mb_way", "mobilepay", "multibanco", "naver_pay",
+        "nz_bank_account", "oxxo", "p24", "pay_by_bank", "payco", "paynow", "paypal", "payto", "pix",
+        "promptpay", "revolut_pay", "samsung_pay", "satispay", "scalapay", "sepa_debit", "sofort", "sunbit",
+        "swish", "twint", "upi", "us_bank_account", "wechat_pay", "zip",
     )
 )  # fmt: skip
 _NAMED_NO_LONGER = "2026-09-30"
@@ -105,8 +107,7 @@ def refuse_beside_allowed(params: Wire) -> list[str]:
     """The `allowed_payment_method_types`; raises for another parameter that chooses types beside them."""
     for name in _EXCLUSIVE:
         if params.get(name):
-            text = f"You may only specify one of these parameters: allowed_payment_method_types, {name}."
-            raise invalid(text, code="parameters_exclusive")
+            raise together(("allowed_payment_method_types", name))
     return list(params["allowed_payment_method_types"])
 
 
@@ -122,8 +123,9 @@ def _automatic(call: Call) -> Wire | None:
     if isinstance(given, dict):
         enabled = bool(given.get("enabled"))
         if enabled and types:
-            text = "You may only specify one of these parameters: automatic_payment_methods, payment_method_types."
-            raise invalid(text, code="parameters_exclusive")
+            raise together(("automatic_payment_methods", "payment_method_types"))
+        if enabled and params.get("confirmation_method"):
+            raise together(("automatic_payment_methods", "confirmation_method"))
         return {"allow_redirects": given.get("allow_redirects") or "always", "enabled": True} if enabled else None
     if types or call.version < "2023-08-16":
         return None
@@ -133,8 +135,8 @@ def _automatic(call: Call) -> Wire | None:
     return {"allow_redirects": "always", "enabled": True}
 
 
-def check_types(scope: Scope, types: list[str]) -> list[str]:
-    """The types, or `payment_intent_invalid_parameter` for one that this account cannot take."""
+def check_types(scope: Scope, types: list[str], *, kind: str = "payment_intent") -> list[str]:
+    """The types, or `payment_intent_invalid_parameter` (of a set-up its twin) for one that this account cannot take."""
     enforced = scope.world.policy(scope.account_id).capabilities == "enforced"
     active = active_capabilities(scope) if enforced and not scope.is_platform else None
     for type_ in types:
@@ -145,7 +147,7 @@ def check_types(scope: Scope, types: list[str]) -> list[str]:
                 " any preview features that you are trying to use. See"
                 " https://stripe.com/docs/payments/payment-methods/integration-options for supported payment method,"
                 " currency, and country combinations.",
-                code="payment_intent_invalid_parameter",
+                code=f"{kind}_invalid_parameter",
                 param="payment_method_types",
             )
     return types

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fake_stripe.objects import accounts
+from fake_stripe.objects import accounts, files
 from fake_stripe.objects.metadata import merged_metadata
 from fake_stripe.objects.registry import Call, operation
 from fake_stripe.render.lists import paginate
@@ -107,6 +107,7 @@ def _change(scope: Scope, person: Wire, params: Wire) -> Wire:
 def create(call: Call) -> Wire:
     """A new person of the account; emits person.created on it."""
     scope = _own(call)
+    files.refuse_unknown(scope, call.params)
     person = scope.insert(_build(scope, call.params))
     scope.emit("person.created", person)
     return person
@@ -135,6 +136,7 @@ def update(call: Call) -> Wire:
     """Changes a person; emits person.updated on the account."""
     scope = _own(call)
     person = scope.require("person", call.path["person"], param="person", in_path=True)
+    files.refuse_unknown(scope, call.params)
     previous = _change(scope, person, call.params)
     if previous:
         scope.emit("person.updated", person, previous)

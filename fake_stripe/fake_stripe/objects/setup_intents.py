@@ -12,6 +12,7 @@ from fake_stripe.errors import ApiError, invalid, state_error
 from fake_stripe.objects import payment_method_types, payment_methods, setup_confirmation
 from fake_stripe.objects.metadata import merged_metadata, unset_to_none
 from fake_stripe.objects.registry import Call, operation
+from fake_stripe.openapi.exclusive import together
 from fake_stripe.render.lists import paginate
 from fake_stripe.scope import Scope, Wire
 
@@ -44,8 +45,7 @@ def _check(call: Call) -> None:
     payment_method_types.refuse_named_types(call)
     automatic = params.get("automatic_payment_methods")
     if params.get("payment_method_types") and isinstance(automatic, dict) and automatic.get("enabled"):
-        text = "You may only specify one of these parameters: automatic_payment_methods, payment_method_types."
-        raise invalid(text, code="parameters_exclusive")
+        raise together(("automatic_payment_methods", "payment_method_types"))
     if params.get("customer"):
         scope.require("customer", params["customer"], param="customer")
     if params.get("on_behalf_of") and not call.world.reaches(params["on_behalf_of"]):
@@ -102,7 +102,7 @@ def _types(call: Call, payment_method: Wire | None) -> tuple[list[str], Wire | N
     """The intent's types, and its `automatic_payment_methods`, which are the default since 2023-08-16."""
     asked = call.params.get("payment_method_types")
     if asked:
-        return list(asked), None
+        return _named_types(call, asked), None
     allowed = call.params.get("allowed_payment_method_types")
     if allowed:
         return payment_method_types.refuse_beside_allowed(call.params), None
@@ -116,6 +116,10 @@ def _types(call: Call, payment_method: Wire | None) -> tuple[list[str], Wire | N
     type_ = payment_method["type"] if payment_method else "card"
     types = _DYNAMIC if type_ in _DYNAMIC else [*_DYNAMIC, type_]
     return list(types), {"allow_redirects": "always", "enabled": True}
+
+
+def _named_types(call: Call, asked: list[str]) -> list[str]:
+    return payment_method_types.check_types(call.scope, list(asked), kind="setup_intent")
 
 
 def _relies_on_older_default(call: Call) -> bool:
@@ -189,7 +193,7 @@ def update(call: Call) -> Wire:
         if name in params:
             changes[name] = params[name] or None
     if "payment_method_types" in params:
-        changes["payment_method_types"] = list(params["payment_method_types"])
+        changes["payment_method_types"] = _named_types(call, params["payment_method_types"])
         changes["automatic_payment_methods"] = None
         changes["payment_method_options"] = _options(
             changes["payment_method_types"], params.get("payment_method_options")

@@ -7,7 +7,7 @@ kept (names, types, enums, lengths, required, nullable, expandable), no prose. E
 result is one JSON value a line, the first line the index, each further one a node that others name by its number.
 
 Parameter nodes: `t` is s(tring), i(nteger), n(umber), b(oolean), o(bject), m(ap), a(rray), x (one of), any; `e` enum,
-`l` most characters, `f` format, `u` 1 if "" unsets, `y` 1 if Stripe's own server does not hold to the type, `p`
+`l` most characters, `f` format, `u` 1 if "" unsets, `y` 1 if Stripe's own server takes more than the document says, `p`
 properties, `q` required ones, `v` the item's node (of x: the variants'). Shape nodes: the same letters, and r for a
 named object, `n` 1 if nullable, `X` what it expands to, `h` members that take part in expansion.
 """

@@ -17,6 +17,7 @@ from fake_stripe.errors import ApiError
 from fake_stripe.openapi import parameters as tree
 from fake_stripe.openapi import scalars
 from fake_stripe.openapi.brackets import nest
+from fake_stripe.openapi.exclusive import EXCLUSIVE, refuse_together
 from fake_stripe.openapi.lenience import LEAST, UNDOCUMENTED, UNSET_BY_EMPTY
 
 _FILE = Path(__file__).with_name("catalog.json.gz")
@@ -33,7 +34,7 @@ class Operation:
         shape: number of the answer's shape in the catalog, 0 when the answer is not JSON.
     """
 
-    __slots__ = ("_catalog", "_number", "_root", "id", "method", "path", "response", "shape")
+    __slots__ = ("_catalog", "_number", "_pairs", "_root", "id", "method", "path", "response", "shape")
 
     def __init__(self, catalog: "Catalog", facts: list[Any]) -> None:
         self._catalog = catalog
@@ -44,6 +45,7 @@ class Operation:
         self.shape: int = facts[4]
         self.response: str | None = facts[5]
         self._root: tree.Hash | None = None
+        self._pairs = (self.method, self.path) in EXCLUSIVE
 
     @property
     def documented(self) -> scalars.Facts:
@@ -88,6 +90,8 @@ class Operation:
             raise tree.first_problem(root, raw) or error from None
         if unknown:
             raise tree.first_problem(root, raw) or ApiError(400, "invalid_request_error", "Received unknown parameter")
+        if self._pairs:
+            refuse_together((self.method, self.path), values)
         return values
 
     def suggestions(self, pairs: list[tuple[str, str]]) -> list[str]:
@@ -189,7 +193,13 @@ class Catalog:
         """A hash with one more member, or with one replaced, at that path inside it."""
         name, *inner = path
         members = facts.get("p", {})
-        number = self._lend(node) if not inner else self.add(self.extended(self.facts(members[name]), inner, node))
+        if inner:
+            number = self.add(self.extended(self.facts(members[name]), inner, node))
+        elif "more" in node:
+            documented = self.facts(members[name])
+            number = self.add(documented | {"e": documented["e"] + node["more"]})
+        else:
+            number = self._lend(node)
         return facts | {"p": members | {name: number}}
 
     def _lend(self, node: scalars.Facts) -> int:
@@ -259,6 +269,15 @@ def _find(node: dict[str, Any], segments: list[str], depth: int) -> tuple[Any, l
 def catalog() -> Catalog:
     """The catalog; unpacked on the first call."""
     return Catalog(gzip.decompress(_FILE.read_bytes()))
+
+
+@cache
+def versions() -> frozenset[str]:
+    """The API versions that the document knows, of all years."""
+    match = catalog().match("POST", "/v1/webhook_endpoints")
+    assert match is not None
+    named = match[0].documented["p"]["api_version"]
+    return frozenset(catalog().facts(named)["e"])
 
 
 @cache

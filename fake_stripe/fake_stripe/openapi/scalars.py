@@ -54,7 +54,7 @@ class String(Parameter):
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
         self._facts = facts
-        enum = None if facts.get("y") else facts.get("e")
+        enum = facts.get("e")
         self._enum: list[str] | None = enum
         self._allowed = frozenset(enum) if enum else None
         self._most: int = facts.get("l") or 0
@@ -77,10 +77,17 @@ class String(Parameter):
         if not raw:
             return raw if self._is_file else self.unset(name)
         if self._allowed is not None and raw not in self._allowed:
-            raise refusals.not_one_of(name, self._enum or ())
+            raise refusals.not_one_of(name, _as_shown(self._enum or []))
         if self._most and len(raw) > self._most:
             raise refusals.too_long(name, raw, self._most)
         return raw if self._check is None else self._check(raw, name)
+
+
+def _as_shown(enum: list[str]) -> list[str]:
+    """An enum in the order of Stripe's messages: `*` last of the events, `card` first of the payment methods (seen)."""
+    first = ["card"] if {"card", "acss_debit"} <= set(enum) else []
+    last = ["*"] if "*" in enum else []
+    return first + [word for word in enum if word not in (*first, *last)] + last
 
 
 def _currency(raw: str, name: str) -> str:
