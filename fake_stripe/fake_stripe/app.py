@@ -1,12 +1,16 @@
 """The double itself, free of any transport: `FakeStripe.handle` takes a request and gives an answer."""
 
 import threading
+import time
+from collections import deque
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from fake_stripe.errors import ApiError
 from fake_stripe.exchange import Exchange, preflight, refused
 from fake_stripe.http.keys import Key, key_of
+from fake_stripe.journal import Entry, raw_params
+from fake_stripe.live import is_live
 from fake_stripe.wire import Request, Response
 from fake_stripe.world import World
 from fake_stripe.worlds import Worlds
@@ -32,6 +36,10 @@ class FakeStripe:
         stateless: answer every operation from a fixture, any id exists, as stripe-mock does.
         max_worlds: how many worlds may be open at once.
         journal_size: how many calls each world remembers.
+        api_key: the key that `world()` and the doors made from this double use. A live-mode key is a ValueError.
+
+    Attributes:
+        refused: the last calls whose key opened no world.
     """
 
     def __init__(
@@ -43,8 +51,11 @@ class FakeStripe:
         journal_size: int = 1000,
         api_key: str = DEFAULT_KEY,
     ) -> None:
+        if is_live(api_key):
+            raise ValueError("a live-mode key has no place in a test double")
         self.worlds = Worlds(seed=seed, stateless=stateless, most=max_worlds, journal_size=journal_size)
         self.api_key = api_key
+        self.refused: deque[Entry] = deque(maxlen=journal_size)
         self._keys: dict[bytes | None, Key] = {}
         self._lock = threading.RLock()
         self._number = 0
@@ -71,18 +82,25 @@ class FakeStripe:
             return self._handle(request)
 
     def _handle(self, request: Request) -> Response:
+        self._number += 1
         try:
             key = self._key_of(request.headers.get(b"authorization"))
             world = self.worlds.open(key.world)
         except ApiError as error:
+            self._note_refused(request, error)
             return refused(error)
         deliveries = self.run_due(world)
-        self._number += 1
         response = Exchange(world, key, request, self._number).run()
         if world.outbox:
             deliveries += self.deliveries(world)
         response.deliveries = deliveries
         return response
+
+    def _note_refused(self, request: Request, error: ApiError) -> None:
+        entry = Entry(self._number, int(time.time()), request.method, request.path, raw_params(request))
+        entry.status = error.status
+        entry.note_error(error)
+        self.refused.append(entry)
 
     def run_due(self, world: World) -> list[Any]:
         """Run the world's jobs whose time has come; returns the webhook deliveries that they cause."""

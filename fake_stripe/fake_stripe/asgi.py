@@ -5,10 +5,12 @@ exception that the server turns into a closed connection or a 500. `fake-stripe 
 """
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fake_stripe.app import FakeStripe
+from fake_stripe.live import live_configuration
 from fake_stripe.server import Server
 from fake_stripe.wire import Request
 
@@ -22,9 +24,15 @@ class BrokenByFaultError(ConnectionError):
 
 
 class Asgi:
-    """An ASGI 3 application around one `FakeStripe`."""
+    """An ASGI 3 application around one `FakeStripe`.
+
+    Raises ValueError beside a live-mode key or an address of the real Stripe in the environment.
+    """
 
     def __init__(self, fake: FakeStripe) -> None:
+        danger = live_configuration(os.environ, [])
+        if danger:
+            raise ValueError(f"fake_stripe refuses to start: {danger}")
         self._fake = fake
         self._server = Server(fake)
 

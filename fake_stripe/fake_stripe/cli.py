@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from fake_stripe.server import Server
 
 DEFAULT_PORT = 12111
-_LIVE_HOSTS = ("api.stripe.com", "connect.stripe.com", "files.stripe.com")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,7 +80,9 @@ def _serve(options: argparse.Namespace) -> int:
         options.host, options.port = options.http_addr
     if options.https_addr:
         options.host, options.https_port = options.https_addr
-    danger = live_configuration(os.environ, [options.seed or ""])
+    from fake_stripe.live import live_configuration  # noqa: PLC0415 - --help need not load the double
+
+    danger = live_configuration(os.environ, [str(value) for value in vars(options).values()])
     if danger:
         print(f"fake-stripe: refusing to start: {danger}", file=sys.stderr)
         return 2
@@ -147,22 +148,6 @@ def _shown(host: str) -> str:
 def _say(text: str, options: argparse.Namespace) -> None:
     if not options.quiet:
         print(text, flush=True)
-
-
-def live_configuration(environment: "os._Environ[str] | dict[str, str]", arguments: Sequence[str]) -> str:
-    """Why this configuration is refused (a live key, or Stripe's own address, anywhere in it), or an empty text."""
-    from fake_stripe.http.keys import is_live  # noqa: PLC0415 - see _serve
-
-    for name, value in environment.items():
-        if not name.upper().startswith(("STRIPE", "FAKE_STRIPE")):
-            continue
-        if is_live(value):
-            return f"{name} holds a live-mode key"
-        if "BASE" in name.upper() and any(host in value for host in _LIVE_HOSTS):
-            return f"{name} leads to the real Stripe"
-    if any(is_live(argument) for argument in arguments):
-        return "an argument holds a live-mode key"
-    return ""
 
 
 def _replay(options: argparse.Namespace) -> int:

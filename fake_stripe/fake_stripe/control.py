@@ -30,7 +30,7 @@ def handle(app: "FakeStripe", request: Request) -> Response:
         return json_response(error.status, {"error": {"message": error.message}})
     except ApiError as error:
         return json_response(error.status, {"error": error.members()})
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         return json_response(400, {"error": {"message": str(error.args[0]) if error.args else repr(error)}})
     except Exception:
         log.exception("%s %s failed inside fake_stripe", request.method, request.path)
@@ -192,8 +192,8 @@ def set_clock(asked: Asked) -> Any:
     if not params.keys() & {"freeze", "advance", "resume"}:
         raise ControlError(400, "give freeze, advance or resume")
     if "freeze" in params:
-        at = None if asked.flag("freeze") and params["freeze"] not in (1, "1") else asked.number("freeze")
-        world.clock.freeze(at)
+        now = params["freeze"] is True or params["freeze"] == "true"
+        world.clock.freeze(None if now else asked.number("freeze"))
     ran = world.advance(int(asked.number("advance") or 0)) if "advance" in params else 0
     if asked.flag("resume"):
         world.clock.resume()
@@ -288,9 +288,17 @@ def show_journal(asked: Asked) -> Any:
     if (pattern := asked.text("path")) is not None:
         entries = [entry for entry in entries if fnmatchcase(entry.path, pattern)]
     limit = asked.number("limit")
+    if limit is not None and limit < 1:
+        raise ControlError(400, "limit is at least 1")
     shown = entries[-int(limit) :] if limit else entries
     replayable = asked.flag("replayable")
     return {"calls": [entry.as_dict(replayable=replayable) for entry in shown], "total": len(entries)}
+
+
+@route("GET", "/_fake/journal/refused")
+def show_refused(asked: Asked) -> Any:
+    """The last calls to this server whose key opened no world (401), oldest first."""
+    return {"calls": [entry.as_dict() for entry in asked.app.refused]}
 
 
 @route("DELETE", "/_fake/journal")
@@ -376,6 +384,8 @@ def set_policy(asked: Asked) -> Any:
 def restrict_key(asked: Asked) -> Any:
     """Say what a restricted key may do."""
     key = str(asked.required("restricted_key"))
+    if not key.startswith("rk_"):
+        raise ControlError(400, "only restricted keys (rk_test_...) are restricted")
     permissions = asked.required("permissions")
     world = asked.app.world(key)
     if permissions is None:

@@ -1,5 +1,6 @@
 """The routes of `/_fake/`: a table that both answers requests and describes itself as OpenAPI."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -76,9 +77,12 @@ class Asked:
         """A parameter as a number."""
         value = self.params.get(name, default)
         try:
-            return None if value is None else float(value)
+            found = None if value is None else float(value)
         except (TypeError, ValueError):
-            raise ControlError(400, f"{name!r} must be a number, not {value!r}") from None
+            found = math.nan
+        if isinstance(value, bool) or (found is not None and not math.isfinite(found)):
+            raise ControlError(400, f"{name!r} must be a number, not {value!r}")
+        return found
 
     def flag(self, name: str) -> bool:
         """A parameter as yes or no."""
@@ -180,7 +184,7 @@ def openapi() -> dict[str, Any]:
         if found.method in ("GET", "DELETE"):
             operation["parameters"] += [_parameter(name, "query", text) for name, text in found.params.items()]
         elif found.params:
-            properties = {name: {"description": text} for name, text in found.params.items()}
+            properties = {name: {"description": text, **_choices(text)} for name, text in found.params.items()}
             schema = {"type": "object", "properties": properties}
             operation["requestBody"] = {"content": {"application/json": {"schema": schema}}}
         paths.setdefault(found.template, {})[found.method.lower()] = operation
@@ -191,12 +195,21 @@ def openapi() -> dict[str, Any]:
             "version": "1",
             "description": "A world is chosen by API key: Authorization, ?key= or X-Fake-World.",
         },
+        "components": {"securitySchemes": {"world": {"type": "http", "scheme": "bearer"}}},
+        "security": [{"world": []}, {}],
         "paths": paths,
     }
 
 
 def _parameter(name: str, place: str, text: str, *, required: bool = False) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": name, "in": place, "required": required, "schema": {"type": "string"}}
+    schema = {"type": "string", **_choices(text)}
+    found: dict[str, Any] = {"name": name, "in": place, "required": required, "schema": schema}
     if text:
         found["description"] = text
     return found
+
+
+def _choices(text: str) -> dict[str, Any]:
+    """`deliver | collect` in a description is an enumeration."""
+    words = text.split(" | ")
+    return {"enum": words} if len(words) > 1 and all(re.fullmatch(r"\w+", word) for word in words) else {}

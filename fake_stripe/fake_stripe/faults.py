@@ -6,7 +6,9 @@ A fault says what it matches and how it acts:
                "params": {"payment_method": "pm_..."}, "nth": 2},
      "act": "commit_then_drop", "latency": {"median": 0.2, "sigma": 0.5}, "times": 1, "probability": 1.0, "seed": 7}
 
-The first installed fault that matches and fires wins. `times` is 1 unless told otherwise; null means every time.
+The first installed fault that matches and fires wins. `times` is 1 unless told otherwise, with a list of calls in `nth`
+as many as that names; null means every time. Parameters are compared as they are sent, nested ones either way:
+{"card": {"number": "..."}} or {"card[number]": "..."}.
 """
 
 import random
@@ -15,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
+
+from fake_stripe.seeding import form_pairs
 
 ACTS = (
     "latency",
@@ -70,6 +74,10 @@ class Act:
             raise ValueError(f"reason goes with status 429 and is one of {', '.join(REASONS)}")
         if kind == "answer":
             act.status = act.status or 200
+            if act.status not in range(200, 600):
+                raise ValueError("the status of an answer lies between 200 and 599")
+            if not isinstance(act.headers, dict):
+                raise ValueError("headers is an object of names and values")
             if not isinstance(act.body, (dict, list)):
                 raise ValueError("act answer needs a JSON body")
         return act
@@ -106,6 +114,35 @@ class Seen:
     raw_params: bytes
 
 
+def _match_of(given: Any) -> dict[str, Any]:
+    """What a fault matches, checked: a slip must not become a fault that never befalls anything."""
+    match = {} if given is None else given
+    if not isinstance(match, dict):
+        raise ValueError("match is an object")  # noqa: TRY004 - one kind for all bad faults
+    _only(match, _MATCH_KEYS, "match")
+    for name in ("method", "path", "idempotency_key"):
+        if not isinstance(match.get(name, ""), str):
+            raise ValueError(f"{name} is a text")  # noqa: TRY004 - as above
+    if not isinstance(match.get("account"), (str, type(None))):
+        raise ValueError("account is an id, or platform")  # noqa: TRY004 - as above
+    if not isinstance(match.get("params", {}), dict):
+        raise ValueError("params is an object of parameter names and their values")  # noqa: TRY004 - as above
+    return match
+
+
+def _is_count(given: Any) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and given >= 1
+
+
+def _calls_of(nth: Any) -> frozenset[int] | None:
+    if nth is None:
+        return None
+    calls = nth if isinstance(nth, list) else [nth]
+    if not calls or not all(map(_is_count, calls)):
+        raise ValueError("nth is the number of a matching call, counted from 1, or a list of such")
+    return frozenset(calls)
+
+
 class Fault:
     """One installed fault and its counters."""
 
@@ -118,6 +155,7 @@ class Fault:
         "match",
         "matched",
         "nth",
+        "params",
         "pattern",
         "probability",
         "rng",
@@ -128,21 +166,21 @@ class Fault:
         _only(given, _FAULT_KEYS, "a fault")
         self.given = given
         self.id = str(given.get("id") or f"fault_{number}")
-        self.match: dict[str, Any] = given.get("match") or {}
-        _only(self.match, _MATCH_KEYS, "match")
-        if not isinstance(self.match.get("params", {}), dict):
-            raise ValueError("params is an object of parameter names and their values")  # noqa: TRY004 - one kind for all bad faults
+        self.match: dict[str, Any] = _match_of(given.get("match"))
         self.pattern = _path_pattern(self.match["path"]) if self.match.get("path") else None
-        nth = self.match.get("nth")
-        self.nth: frozenset[int] | None = None if nth is None else frozenset([nth] if isinstance(nth, int) else nth)
+        self.params = dict(form_pairs(self.match.get("params") or {}))
+        self.nth = _calls_of(self.match.get("nth"))
         self.act = Act.parse(given.get("act", "latency" if "latency" in given else None))
         self.latency = latency_of(given["latency"]) if "latency" in given else None
         if self.act.kind == "latency" and self.latency is None:
             raise ValueError("act latency needs 'latency'")
-        self.times: int | None = given.get("times", 1)
-        self.probability = float(given.get("probability", 1.0))
-        if not 0 <= self.probability <= 1:
+        self.times: int | None = given.get("times", len(self.nth) if self.nth else 1)
+        if self.times is not None and not _is_count(self.times):
+            raise ValueError("times is a whole number from 1 on, or null for always")
+        chance = given.get("probability", 1.0)
+        if not isinstance(chance, (int, float)) or not 0 <= chance <= 1:
             raise ValueError("probability lies between 0 and 1")
+        self.probability = float(chance)
         self.rng = random.Random(given.get("seed", 0))
         self.matched = 0
         self.fired = 0
@@ -160,9 +198,9 @@ class Fault:
                 return False
         if "idempotency_key" in match and match["idempotency_key"] != seen.idempotency_key:
             return False
-        if "params" in match:
+        if self.params:
             sent = dict(parse_qsl(seen.raw_params.decode("utf-8", "replace"), keep_blank_values=True))
-            return all(sent.get(name) == str(value) for name, value in match["params"].items())
+            return all(sent.get(name) == value for name, value in self.params.items())
         return True
 
     def fires(self) -> bool:

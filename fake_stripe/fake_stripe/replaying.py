@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from fake_stripe.http.keys import is_live
+from fake_stripe.live import is_live, leads_to_stripe
 
 _ID = re.compile(r"\b[a-z]{2,12}_[A-Za-z0-9]{8,}\b")
 
@@ -125,7 +125,7 @@ class Session:
 
 def replay_file(name: str, base_url: str | None, api_key: str) -> int:
     """Replay a file and print one line for each call that ended differently; 0 when none did."""
-    if is_live(api_key) or (base_url and urlsplit(base_url).hostname in ("api.stripe.com", "connect.stripe.com")):
+    if is_live(api_key) or (base_url and leads_to_stripe(base_url)):
         print("fake-stripe: refusing to replay against the real Stripe", file=sys.stderr)  # noqa: T201 - a command's output
         return 2
     try:

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 import orjson
 
 from fake_stripe.ids import Ids
+from fake_stripe.live import is_live
 from fake_stripe.wire import Request
 from fake_stripe.world import World
 
@@ -40,6 +41,8 @@ def plant(app: "FakeStripe", world: World, api_key: str, document: dict[str, Any
     unknown = document.keys() - _KNOWN
     if unknown:
         raise ValueError(f"a seed has no {', '.join(sorted(unknown))}; it knows {', '.join(sorted(_KNOWN))}")
+    if is_live(orjson.dumps(document).decode()):
+        raise ValueError("the seed holds a live-mode key")
     if "ids_seed" in document:
         world.ids = Ids(str(document["ids_seed"]), world.name, world.ids.counter)
     if "clock" in document:
@@ -77,7 +80,12 @@ def _member(match: re.Match[str], made: dict[str, Any]) -> str:
 
 def form(params: dict[str, Any]) -> str:
     """Nested parameters as Stripe's form encoding."""
-    return urlencode(list(_pairs("", params)))
+    return urlencode(form_pairs(params))
+
+
+def form_pairs(params: dict[str, Any]) -> list[tuple[str, str]]:
+    """Nested parameters as the pairs of Stripe's form encoding; members that are None are left out."""
+    return list(_pairs("", params))
 
 
 def _pairs(prefix: str, value: Any) -> Any:
@@ -102,6 +110,8 @@ def _make(app: "FakeStripe", api_key: str, number: int, call: dict[str, Any]) ->
     body, query = (encoded, b"") if method == "POST" else (b"", encoded)
     response = app.handle(Request(method, str(call.get("path")), query=query, headers=headers, body=body))
     app.hand_over(response.deliveries)
+    if response.release is not None:
+        response.release()
     answer: dict[str, Any] = orjson.loads(response.body or b"{}")
     if response.status != 200:
         reason = answer.get("error", {}).get("message", "no answer")

@@ -29,6 +29,7 @@ log = logging.getLogger("fake_stripe")
 _SETTINGS = "webhooks"
 _KEPT = 1000
 _TIMEOUT_SECONDS = 20.0
+_MOST_COPIES = 100
 RETRY_SECONDS_TEST = (3_600, 7_200)
 """Test mode: three tries over a few hours."""
 RETRY_SECONDS_LIVE = (300, 1_800, 7_200, 18_000, 36_000, 72_000, 120_000)
@@ -67,7 +68,7 @@ def configure(
         retry_seconds: waits before each further try of a failed delivery, in seconds of the world's clock.
 
     Raises:
-        ValueError: a mode that does not exist, or less than one copy.
+        ValueError: a mode that does not exist, less than one copy or too many, waits that are no whole seconds.
     """
     kept = settings(world)
     if mode is not None:
@@ -75,12 +76,16 @@ def configure(
             raise ValueError(f"webhook mode must be deliver or collect, not {mode!r}")
         kept["mode"] = mode
     if copies is not None:
-        if copies < 1:
-            raise ValueError("each event is sent at least once")
+        if not 1 <= copies <= _MOST_COPIES:
+            raise ValueError(f"each event is sent at least once and at most {_MOST_COPIES} times")
         kept["copies"] = copies
     if reorder is not None:
         kept["reorder"] = reorder
     if retry_seconds is not None:
+        if not isinstance(retry_seconds, list) or not all(
+            isinstance(wait, int) and wait >= 0 for wait in retry_seconds
+        ):
+            raise ValueError("retry_seconds is a list of whole seconds")
         kept["retry_seconds"] = list(retry_seconds)
     return {name: value for name, value in kept.items() if name != "collected"}
 
@@ -122,6 +127,11 @@ class Delivery:
         """The world that both belong to."""
         return self.owner.world
 
+    @property
+    def address(self) -> str:
+        """What the endpoint is called among those that an event waits for."""
+        return _address(self.home, self.endpoint_id)
+
     def endpoint(self) -> Wire | None:
         """The endpoint, if it is still there and enabled."""
         found = self.home.get("webhook_endpoint", self.endpoint_id)
@@ -137,13 +147,13 @@ def plan(world: World, emitted: list[Emitted]) -> list[Delivery]:
         due = state.pop("webhooks_due", None)
         waiting = state.setdefault("webhooks", {})
         if not waiting:
-            waiting.update({_address(home, endpoint): 1 for home, endpoint in _listeners(owner, event)})
+            waiting.update({_address(home, endpoint["id"]): 1 for home, endpoint in _listeners(owner, event)})
             event["pending_webhooks"] = len(waiting)
         for address, attempt in list(waiting.items()):
             if due is not None and address not in due:
                 continue
-            account, endpoint_id = address.split("/")
-            home = world.scope(account, owner.livemode)
+            account, mode, endpoint_id = address.split("/")
+            home = world.scope(account, mode == "live")
             planned += [Delivery(home, endpoint_id, owner, event, attempt) for _ in range(how["copies"])]
     if how["reorder"]:
         planned.sort(key=lambda _: world.ids.number(1_000_000))
@@ -154,14 +164,21 @@ def plan(world: World, emitted: list[Emitted]) -> list[Delivery]:
     return planned
 
 
-def _address(home: Scope, endpoint: Wire) -> str:
-    return f"{home.account_id}/{endpoint['id']}"
+def _address(home: Scope, endpoint_id: str) -> str:
+    return f"{home.account_id}/{'live' if home.livemode else 'test'}/{endpoint_id}"
 
 
 def _listeners(owner: Scope, event: Wire) -> list[tuple[Scope, Wire]]:
-    """The endpoints that hear of an event: its account's own, and the platform's Connect endpoints."""
-    platform = owner.world.platform_scope(owner.livemode)
-    places = [(owner, False)] if owner is platform else [(owner, False), (platform, True)]
+    """The endpoints that hear of an event: its account's own, and the platform's Connect endpoints.
+
+    Connect endpoints in live mode hear of what happens in test mode, too (docs.stripe.com/connect/webhooks).
+    """
+    world = owner.world
+    places = [(owner, False)]
+    if not owner.is_platform:
+        places.append((world.platform_scope(owner.livemode), True))
+        if not owner.livemode and (live := world.known_scope(world.platform, livemode=True)) is not None:
+            places.append((live, True))
     return [
         (home, endpoint)
         for home, connect in places
@@ -302,12 +319,8 @@ def _context() -> ssl.SSLContext:
 
 def _acknowledge(delivery: Delivery) -> None:
     waiting = delivery.owner.hidden(delivery.event["id"]).get("webhooks", {})
-    if waiting.pop(_of(delivery), None) is not None:
+    if waiting.pop(delivery.address, None) is not None:
         delivery.event["pending_webhooks"] = len(waiting)
-
-
-def _of(delivery: Delivery) -> str:
-    return f"{delivery.home.account_id}/{delivery.endpoint_id}"
 
 
 def _try_again(delivery: Delivery) -> None:
@@ -316,18 +329,18 @@ def _try_again(delivery: Delivery) -> None:
     if waits is None:
         waits = RETRY_SECONDS_LIVE if owner.livemode else RETRY_SECONDS_TEST
     waiting = owner.hidden(delivery.event["id"]).get("webhooks", {})
-    if waiting.get(_of(delivery)) != delivery.attempt:
+    if waiting.get(delivery.address) != delivery.attempt:
         return  # a duplicate of it has been told apart already
     if delivery.attempt > len(waits):
         _acknowledge(delivery)
         return
-    waiting[_of(delivery)] = delivery.attempt + 1
+    waiting[delivery.address] = delivery.attempt + 1
     at = world.clock.now() + waits[delivery.attempt - 1]
-    world.schedule(at, retry, owner.account_id, owner.livemode, delivery.event["id"], _of(delivery))
+    world.schedule(at, retry, owner.account_id, owner.livemode, delivery.event["id"], delivery.address)
 
 
 def retry(world: World, account_id: str, livemode: bool, event_id: str, address: str) -> None:
-    """Put an event that the endpoint `address` (account/endpoint) has not taken back among those to deliver."""
+    """Put an event that the endpoint `address` (account/mode/endpoint) has not taken back among those to deliver."""
     owner = world.scope(account_id, livemode)
     event = owner.get("event", event_id)
     state = owner.hidden(event_id)

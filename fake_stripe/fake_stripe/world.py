@@ -69,7 +69,7 @@ class World:
     @property
     def application(self) -> str:
         """The platform's Connect application id (`ca_`), as objects made through Connect name it."""
-        return "ca_" + derived("application:" + self.name, 32)
+        return "ca_" + derived("application:" + self.platform, 32)
 
     @property
     def faults(self) -> "Faults":

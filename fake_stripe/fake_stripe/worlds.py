@@ -1,5 +1,7 @@
 """All worlds of one server: opened by key, bounded in number, reset, snapshot, restored and forked by name."""
 
+import re
+
 from fake_stripe.clock import Clock
 from fake_stripe.errors import INVALID_REQUEST, ApiError
 from fake_stripe.policy import Policy
@@ -54,13 +56,16 @@ class Worlds:
         return world
 
     def close(self, name: str) -> bool:
-        """Drop a world; False when it was not open."""
+        """Drop a world and its snapshots; False when it was not open."""
+        for label in self.snapshots(name):
+            del self._snapshots[f"{name}/{label}"]
         return self._open.pop(name, None) is not None
 
     def close_all(self) -> int:
-        """Drop every world; returns how many there were."""
+        """Drop every world and all snapshots; returns how many worlds there were."""
         count = len(self._open)
         self._open = {}
+        self._snapshots = {}
         return count
 
     def snapshot(self, name: str, label: str) -> World:
@@ -78,7 +83,12 @@ class Worlds:
         return world
 
     def fork(self, name: str, other: str) -> World:
-        """Give another name an independent duplicate of the world: same objects, same ids, same accounts."""
+        """Give another name an independent duplicate of the world: same objects, same ids, same accounts.
+
+        What the other world held is gone. Raises ValueError for a name that no key could have.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9_.\-]+", other):
+            raise ValueError(f"{other!r} is no name of a world: letters, digits, and _ . -")
         if other not in self._open and len(self._open) >= self.most:
             self._new(other)  # raises
         world = self._open[other] = self.open(name).duplicate(other)

@@ -55,6 +55,22 @@ def test_the_api_describes_every_one_of_its_operations(api: Api) -> None:
     assert len(index["operations"]) == len(operations)
 
 
+def test_the_description_is_sound_openapi(api: Api) -> None:
+    """What a validator of OpenAPI 3.1 looks at; the document also passed openapi-spec-validator."""
+    document = orjson.loads(asked(api, "GET", "/_fake/openapi.json", key=None).body)
+    assert document["info"].keys() >= {"title", "version"}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            assert method in ("get", "post", "delete")
+            in_path = [p["name"] for p in operation["parameters"] if p["in"] == "path" and p["required"]]
+            assert in_path == [part[1:-1] for part in path.split("/") if part.startswith("{")]
+            assert all(p["schema"]["type"] == "string" for p in operation["parameters"])
+            assert all(answer["description"] for answer in operation["responses"].values())
+    body = document["paths"]["/_fake/policy"]["post"]["requestBody"]["content"]["application/json"]
+    assert body["schema"]["properties"]["fingerprints"]["enum"] == ["same", "different"]
+    assert "bearer" in str(document["components"]["securitySchemes"])
+
+
 def test_a_wrong_path_or_method_says_what_there_is(api: Api) -> None:
     assert refused(api, "GET", "/_fake/nothing")[0] == 404
     assert refused(api, "GET", "/_fake/reset") == (405, "/_fake/reset takes POST, not GET")
@@ -272,6 +288,40 @@ def test_the_journal_is_filtered_bounded_and_cleared(api: Api) -> None:
     assert api.world.journal.maxlen == 1000
 
 
+def test_calls_whose_key_opens_no_world_are_remembered_by_the_server(api: Api) -> None:
+    secret = "sk_test_invalid" + "9" * 16
+    api.send("POST", "/v1/customers", {"email": "a@b.co"}, key=secret)
+    response = asked(api, "GET", "/_fake/journal/refused", key=None)
+    (call,) = orjson.loads(response.body)["calls"]
+    assert (call["method"], call["path"], call["status"]) == ("POST", "/v1/customers", 401)
+    assert call["error"]["message"].startswith("Invalid API Key provided")
+    assert secret.encode() not in response.body
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "params", "complaint"),
+    [
+        ("POST", "/_fake/clock", {"freeze": False}, "'freeze' must be a number"),
+        ("POST", "/_fake/clock", {"advance": "soon"}, "'advance' must be a number"),
+        ("POST", "/_fake/clock", {"advance": "inf"}, "must be a number"),
+        ("POST", "/_fake/clock", {"advance": -1}, "never set back"),
+        ("GET", "/_fake/journal", {"limit": "-1"}, "at least 1"),
+        ("GET", "/_fake/journal", {"limit": "nan"}, "must be a number"),
+        ("POST", "/_fake/fork", {"to": "a/b"}, "no name of a world"),
+        ("POST", "/_fake/webhooks", {"retry_seconds": "soon"}, "whole seconds"),
+        ("POST", "/_fake/webhooks", {"copies": 1_000_000}, "at most 100 times"),
+        ("POST", "/_fake/keys", {"restricted_key": "sk_test_calls", "permissions": []}, "only restricted keys"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_changes_nothing(
+    api: Api, method: str, path: str, params: Wire, complaint: str
+) -> None:
+    frozen = done(api, "GET", "/_fake/clock")["frozen"]
+    status, message = refused(api, method, path, **params)
+    assert (status, complaint in message) == (400, True), message
+    assert done(api, "GET", "/_fake/clock")["frozen"] is frozen
+
+
 # ---- events
 
 
@@ -344,6 +394,18 @@ def test_the_challenge_page_sends_the_shopper_back(api: Api) -> None:
     back = api.fake.handle(Request("POST", path, query=query.encode(), headers=headers, body=b"outcome=succeeded"))
     assert back.status == 302
     assert dict(back.headers)["Location"].startswith("https://shop.example/back?payment_intent=pi_")
+
+
+def test_the_challenge_of_a_live_mode_intent_is_answered_too(api: Api) -> None:
+    params = {"amount": 500, "currency": "usd", "payment_method": "pm_card_authenticationRequired", "confirm": True}
+    params |= {"return_url": "https://shop.example/back", "payment_method_types": ["card"]}
+    made = api.done("POST", "/v1/payment_intents", params, key="sk_live_fake_calls")
+    assert made["livemode"] is True
+    path, _, query = made["next_action"]["redirect_to_url"]["url"].removeprefix("http://127.0.0.1").partition("?")
+    assert api.fake.handle(Request("GET", path, query=query.encode())).status == 200
+    assert api.fake.handle(Request("POST", path, query=query.encode(), body=b'{"outcome": "failed"}')).status == 302
+    got = api.done("GET", f"/v1/payment_intents/{made['id']}", {}, key="sk_live_fake_calls")
+    assert got["status"] == "requires_payment_method"
 
 
 def test_disputes_are_opened_and_decided(api: Api) -> None:

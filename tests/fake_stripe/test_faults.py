@@ -109,6 +109,23 @@ def test_a_fault_may_be_about_parameter_values_and_an_idempotency_key(api: Api) 
     assert statuses(api, 1, idempotency_key="chosen") == [500]
 
 
+def test_parameters_are_matched_as_they_are_sent_nested_and_booleans_too(api: Api) -> None:
+    match = {"metadata": {"order": 7}, "confirm": False}
+    fault = api.world.faults.add({"match": {"params": match}, "times": None, "act": FIVE_HUNDRED})
+    api.world.faults.add({"match": {"params": {"metadata[order]": "8"}}, "act": FIVE_HUNDRED})
+    intent = {"amount": 500, "currency": "usd"}
+    for given in ({"metadata": {"order": 7}}, {"confirm": False}):
+        assert api.send("POST", "/v1/payment_intents", {**intent, **given})[0] == 200
+    assert api.send("POST", "/v1/payment_intents", {**intent, **match})[0] == 500
+    assert api.send("POST", "/v1/payment_intents", {**intent, "metadata": {"order": 8}})[0] == 500
+    assert fault.fired == 1
+
+
+def test_several_calls_in_nth_are_all_meant_without_saying_how_often(api: Api) -> None:
+    api.world.faults.add({"match": {"nth": [1, 3]}, "act": FIVE_HUNDRED})
+    assert statuses(api, 4) == [500, 200, 500, 200]
+
+
 def test_the_first_fault_that_matches_wins(api: Api) -> None:
     api.world.faults.add({"act": {"kind": "status", "status": 503}})
     api.world.faults.add({"act": FIVE_HUNDRED})
@@ -139,6 +156,20 @@ def test_probability_is_drawn_from_the_seed(api: Api) -> None:
         ({"act": "drop_before", "matches": {}}, "a fault has no 'matches'"),
         ({"act": "drop_before", "match": {"route": "/"}}, "match has no 'route'"),
         ({"act": {"kind": "answer"}}, "needs a JSON body"),
+        ({"act": {"kind": "answer", "body": {}, "status": 99}}, "lies between 200 and 599"),
+        ({"act": {"kind": "answer", "body": {}, "headers": ["X"]}}, "headers is an object"),
+        ({"act": "drop_before", "match": "/v1/customers"}, "match is an object"),
+        ({"act": "drop_before", "match": {"method": 1}}, "method is a text"),
+        ({"act": "drop_before", "match": {"path": ["/"]}}, "path is a text"),
+        ({"act": "drop_before", "match": {"idempotency_key": 7}}, "idempotency_key is a text"),
+        ({"act": "drop_before", "match": {"account": 7}}, "account is an id"),
+        ({"act": "drop_before", "match": {"params": ["amount"]}}, "params is an object"),
+        ({"act": "drop_before", "match": {"nth": "2"}}, "nth is the number"),
+        ({"act": "drop_before", "match": {"nth": 0}}, "nth is the number"),
+        ({"act": "drop_before", "match": {"nth": []}}, "nth is the number"),
+        ({"act": "drop_before", "times": 0}, "times is a whole number"),
+        ({"act": "drop_before", "times": "2"}, "times is a whole number"),
+        ({"act": "drop_before", "probability": "half"}, "probability lies between"),
         ({"act": {"kind": "drop_before", "status": 1}}, "has no 'status'"),
         ({}, "act must be one of"),
     ],

@@ -56,7 +56,7 @@ def receiver() -> Iterator[Receiver]:
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     made.url = f"http://127.0.0.1:{server.server_address[1]}/hook"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield made
     server.shutdown()
@@ -172,6 +172,22 @@ def test_row_connect_endpoints_hear_connected_accounts_and_account_endpoints_the
     assert receiver.arrived.empty()
 
 
+def test_row_a_connect_endpoint_in_live_mode_hears_of_test_mode_too() -> None:
+    api = Api()
+    webhooks.configure(api.world, mode="collect")
+    live = "sk_live_fake_calls"
+    hook = {"url": "https://shop.example/hook", "enabled_events": ["*"]}
+    for connect in (True, False):
+        api.done("POST", ENDPOINTS, {**hook, "connect": connect}, key=live)
+    api.customer(account=SELLER)
+    api.customer()
+    (heard,) = webhooks.collected(api.world, clear=True)
+    assert (heard["account"], json.loads(heard["payload"])["livemode"]) == (SELLER, False)
+    api.done("POST", "/v1/customers", {}, key=live, account=SELLER)
+    (heard,) = webhooks.collected(api.world)
+    assert json.loads(heard["payload"])["livemode"] is True
+
+
 def test_an_endpoint_hears_the_types_it_asked_for(fake: FakeStripe, receiver: Receiver) -> None:
     listen(fake, receiver, "payment_method.attached")
     customer = send(fake, "/v1/customers")["id"]
@@ -207,6 +223,28 @@ def test_row_a_failed_delivery_is_tried_again_on_the_worlds_clock(fake: FakeStri
     send(fake, "/v1/payment_intents", amount=1000, currency="usd")
     arrived = [json.loads(receiver.take()[0]) for _ in range(2)]
     assert first["id"] in [event["id"] for event in arrived]
+
+
+def test_row_test_mode_tries_three_times_each_with_a_signature_of_its_own_and_then_gives_up(
+    fake: FakeStripe, receiver: Receiver
+) -> None:
+    secret = listen(fake, receiver)["secret"]
+    world = fake.world()
+    tries = []
+    for _ in range(4):
+        receiver.statuses.put(503)
+    send(fake, "/v1/customers")
+    for wait in (*webhooks.RETRY_SECONDS_TEST, None):
+        payload, signature = receiver.take()
+        tries.append(stripe.Webhook.construct_event(payload, signature, secret).id)
+        if wait is not None:
+            assert until(lambda: world.scheduled == 1)
+            send(fake, "/_fake/clock", advance=wait)
+    assert until(lambda: pending(world) == 0)
+    assert world.scheduled == 0
+    assert len(tries) == 3
+    assert len(set(tries)) == 1
+    assert receiver.arrived.empty()
 
 
 # ---- planning, without a socket

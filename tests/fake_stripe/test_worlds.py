@@ -236,6 +236,35 @@ def test_a_restored_world_still_knows_what_is_to_happen(api: Api) -> None:
     assert [c["email"] for c in api.world.platform_scope(livemode=False).list("customer")] == ["from the snapshot"]
 
 
+def test_a_snapshot_and_a_fork_carry_the_clock_and_the_keys_but_no_faults(api: Api) -> None:
+    api.world.clock.freeze(1_800_000_000)
+    api.send("POST", "/v1/customers", {}, idempotency_key="k")
+    api.world.faults.add({"act": "drop_before", "times": None})
+    api.fake.worlds.snapshot(api.world.name, "s")
+    api.fake.worlds.fork(api.world.name, "fork")
+    api.world.clock.advance(24 * 3600)
+    for key, again in (("sk_test_fork", lambda: None), (api.key, lambda: api.fake.worlds.restore("calls", "s"))):
+        again()
+        status, body, response = api.send("POST", "/v1/customers", {}, key=key, idempotency_key="k")
+        assert (status, dict(response.headers).get("Idempotent-Replayed")) == (200, "true")
+        assert body["created"] == 1_800_000_000
+        assert api.send("POST", "/v1/customers", {}, key=key)[1]["created"] == 1_800_000_000
+
+
+def test_the_snapshots_of_a_world_go_with_it_but_not_with_a_reset(api: Api) -> None:
+    made = api.customer()
+    for label in ("one", "two"):
+        api.fake.worlds.snapshot("calls", label)
+    api.fake.worlds.snapshot("other", "kept")
+    api.fake.worlds.reset("calls")
+    assert api.send("GET", f"/v1/customers/{made}")[0] == 404
+    api.fake.worlds.restore("calls", "one")
+    assert api.send("GET", f"/v1/customers/{made}")[0] == 200
+    api.fake.worlds.close("calls")
+    assert api.fake.worlds.snapshots("calls") == []
+    assert api.fake.worlds.snapshots("other") == ["kept"]
+
+
 def test_a_fork_has_the_same_objects_and_goes_its_own_way(api: Api) -> None:
     made = api.customer(email="a@b.co")
     api.fake.worlds.fork(api.world.name, "fork")

@@ -79,11 +79,6 @@ def mask(key: str) -> str:
     return prefix + "*" * (len(rest) - len(shown)) + shown
 
 
-def is_live(text: str) -> bool:
-    """Whether a text holds what could be a real live-mode secret: such a configuration is refused."""
-    return any(not match[3].startswith(_LIVE_TWIN) for match in _KEY.finditer(text) if match[2] == "live")
-
-
 def key_of(authorization: bytes | None) -> Key:
     """The key in an Authorization header, Basic or Bearer; raises Stripe's 401 errors."""
     text = secret_in(authorization)

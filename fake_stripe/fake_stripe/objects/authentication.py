@@ -26,7 +26,7 @@ def continue_with(kind: str, continuation: Continuation) -> None:
 
 def challenge_url(scope: Scope, intent: Wire, *, base_url: str) -> str:
     """Where the challenge of an intent is shown; the world and the account are part of it."""
-    query = f"?key=sk_{'live' if scope.livemode else 'test'}_{quote(scope.world.name)}&account={scope.account_id}"
+    query = f"?key=sk_test_{quote(scope.world.name)}&account={scope.account_id}"
     return f"{base_url}/_fake/authenticate/{intent['id']}{query}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from fake_stripe.errors import invalid
+from fake_stripe.live import leads_to_stripe
 from fake_stripe.objects.metadata import merged_metadata
 from fake_stripe.objects.registry import Call, operation
 from fake_stripe.render.lists import paginate
@@ -93,9 +94,12 @@ def roll_secret(scope: Scope, endpoint_id: str) -> str:
 
 
 def _check_url(url: str, *, livemode: bool) -> None:
-    scheme = urlsplit(url).scheme
-    if scheme not in ("http", "https"):
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
         text = "Invalid URL: An explicit scheme (such as https) must be provided."
         raise invalid(text, code="url_invalid", param="url")
-    if livemode and scheme != "https":
+    if leads_to_stripe(url):
+        text = "Invalid URL: fake_stripe sends nothing to the real Stripe."
+        raise invalid(text, code="url_invalid", param="url")
+    if livemode and parts.scheme != "https":
         raise invalid("Invalid URL: URL must be publicly accessible over https.", code="url_invalid", param="url")
