@@ -1,5 +1,6 @@
 """The double itself, free of any transport: `FakeStripe.handle` takes a request and gives an answer."""
 
+import logging
 import threading
 import time
 from collections import deque
@@ -18,6 +19,8 @@ from fake_stripe.worlds import Worlds
 if TYPE_CHECKING:
     from fake_stripe.threaded import ThreadedServer
 
+log = logging.getLogger("fake_stripe")
+
 DEFAULT_KEY = "sk_test_fake"
 
 
@@ -34,12 +37,15 @@ class FakeStripe:
     Args:
         seed: makes the ids of every world reproducible; without one they follow the world's name and the clock.
         stateless: answer every operation from a fixture, any id exists, as stripe-mock does.
+        strict_version: refuse requests that name any API version but the newest, as stripe-mock can.
         max_worlds: how many worlds may be open at once.
         journal_size: how many calls each world remembers.
         api_key: the key that `world()` and the doors made from this double use. A live-mode key is a ValueError.
 
     Attributes:
         refused: the last calls whose key opened no world.
+        strict_version: as given.
+        verbose: log each call and its status.
     """
 
     def __init__(
@@ -47,6 +53,7 @@ class FakeStripe:
         *,
         seed: str | None = None,
         stateless: bool = False,
+        strict_version: bool = False,
         max_worlds: int = 10_000,
         journal_size: int = 1000,
         api_key: str = DEFAULT_KEY,
@@ -56,6 +63,8 @@ class FakeStripe:
         self.worlds = Worlds(seed=seed, stateless=stateless, most=max_worlds, journal_size=journal_size)
         self.api_key = api_key
         self.refused: deque[Entry] = deque(maxlen=journal_size)
+        self.strict_version = strict_version
+        self.verbose = False
         self._keys: dict[bytes | None, Key] = {}
         self._lock = threading.RLock()
         self._number = 0
@@ -90,7 +99,9 @@ class FakeStripe:
             self._note_refused(request, error)
             return refused(error)
         deliveries = self.run_due(world)
-        response = Exchange(world, key, request, self._number).run()
+        response = Exchange(world, key, request, self._number, strict_version=self.strict_version).run()
+        if self.verbose:
+            log.info("%s %s: %d", request.method, request.path, response.status)
         if world.outbox:
             deliveries += self.deliveries(world)
         response.deliveries = deliveries

@@ -8,19 +8,19 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from fake_stripe.listeners import Listener, add_flags, as_stripe_mock_spells, listeners
 
 if TYPE_CHECKING:
     from fake_stripe.app import FakeStripe
     from fake_stripe.server import Server
 
-DEFAULT_PORT = 12111
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0 when all went well, 2 for a mistake in the command."""
     parser = _parser()
-    options = parser.parse_args(_as_stripe_mock_spells(list(sys.argv[1:] if argv is None else argv)))
+    options = parser.parse_args(as_stripe_mock_spells(list(sys.argv[1:] if argv is None else argv)))
     if options.command is None:
         parser.print_help()
         return 2
@@ -34,21 +34,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fake-stripe", description="A Stripe double that knows Connect.")
+    parser.add_argument("--version", action=_Version, help="show the version and that of Stripe's API, and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     serve = commands.add_parser("serve", help="serve the double", description="Serve the double over HTTP and HTTPS.")
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    serve.add_argument("--port", "--http-port", type=int, default=None, help=f"HTTP port, 0 for any ({DEFAULT_PORT})")
-    serve.add_argument("--https-port", type=int, default=None, help="HTTPS port, 0 for a free one (none)")
-    for scheme in ("http", "https"):
-        text = f"{scheme.upper()} address, as stripe-mock takes it"
-        serve.add_argument(f"--{scheme}-addr", type=_address, metavar="HOST:PORT", help=text)
+    add_flags(serve)
     serve.add_argument("--cert", help="PEM certificate for HTTPS (default: a self-signed one, made by openssl)")
     serve.add_argument("--key", help="PEM key of that certificate")
     serve.add_argument("--seed", help="make all ids reproducible")
     serve.add_argument("--stateless", action="store_true", help="answer as stripe-mock does: any id exists")
     serve.add_argument("--max-worlds", type=int, default=10_000, help="worlds held at once (default: %(default)s)")
     serve.add_argument("--journal", type=int, default=1000, help="calls remembered per world (default: %(default)s)")
+    serve.add_argument("--strict-version-check", action="store_true", help="refuse any but the newest API version")
+    serve.add_argument("--verbose", action="store_true", help="say each call and its status")
+    for flag in ("--fixtures", "--spec"):
+        serve.add_argument(flag, help=argparse.SUPPRESS)
     serve.add_argument("--quiet", action="store_true", help="say nothing but failures")
+    serve.add_argument("--version", action=_Version, help=argparse.SUPPRESS)
     serve.set_defaults(run=_serve)
     replay = commands.add_parser("replay", help="send recorded calls again", description="Send recorded calls again.")
     replay.add_argument("file", help="a journal from GET /_fake/journal, or a .jsonl recording")
@@ -62,24 +63,30 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    return host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port or 0)
+class _Version(argparse.Action):
+    """`--version`: worked out when it is asked for, since that loads the double."""
 
+    def __init__(self, option_strings: Sequence[str], dest: str, **how: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, **how)
 
-def _as_stripe_mock_spells(arguments: list[str]) -> list[str]:
-    """Take stripe-mock's `-http-port 12111` for `--http-port 12111`; its flags alone mean `serve`."""
-    known = ("-http-port", "-https-port", "-port", "-http-addr", "-https-addr")
-    spelt = ["-" + word if word.split("=")[0] in known else word for word in arguments]
-    return ["serve", *spelt] if spelt != arguments and "serve" not in spelt else spelt
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - see above
+
+        from fake_stripe.world import NEWEST_VERSION  # noqa: PLC0415 - see above
+
+        try:
+            own = version("cloneservice")
+        except PackageNotFoundError:  # the folder alone, as in the image
+            own = "(not installed)"
+        print(f"fake-stripe {own}, Stripe API {NEWEST_VERSION}")
+        parser.exit()
 
 
 def _serve(options: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.WARNING if options.quiet else logging.INFO, format="%(levelname)s %(message)s")
-    if options.http_addr:
-        options.host, options.port = options.http_addr
-    if options.https_addr:
-        options.host, options.https_port = options.https_addr
+    if options.fixtures or options.spec:
+        print("fake-stripe: it answers by its own catalog; -fixtures and -spec are not supported", file=sys.stderr)
+        return 2
     from fake_stripe.live import live_configuration  # noqa: PLC0415 - --help need not load the double
 
     danger = live_configuration(os.environ, [str(value) for value in vars(options).values()])
@@ -90,8 +97,13 @@ def _serve(options: argparse.Namespace) -> int:
     from fake_stripe.server import new_event_loop  # noqa: PLC0415 - as above
 
     app = FakeStripe(
-        seed=options.seed, stateless=options.stateless, max_worlds=options.max_worlds, journal_size=options.journal
+        seed=options.seed,
+        stateless=options.stateless,
+        strict_version=options.strict_version_check,
+        max_worlds=options.max_worlds,
+        journal_size=options.journal,
     )
+    app.verbose = options.verbose
     loop = new_event_loop()
     try:
         return loop.run_until_complete(_listen(app, options))
@@ -100,6 +112,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 async def _listen(app: "FakeStripe", options: argparse.Namespace) -> int:
+    from fake_stripe.certificate import NoCertificateError  # noqa: PLC0415 - see _serve
     from fake_stripe.server import Server  # noqa: PLC0415 - see _serve
 
     server = Server(app)
@@ -107,19 +120,16 @@ async def _listen(app: "FakeStripe", options: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    try:
-        if options.port is not None or options.https_port is None:
-            port = await server.listen(options.host, DEFAULT_PORT if options.port is None else options.port)
-            _say(f"fake-stripe serves http://{_shown(options.host)}:{port}", options)
-        if options.https_port is not None:
-            port = await _listen_tls(server, options)
-            _say(f"fake-stripe serves https://{_shown(options.host)}:{port}", options)
-    except _StartError as problem:
-        print(f"fake-stripe: {problem}", file=sys.stderr)
-        return 2
-    except OSError as problem:
-        print(f"fake-stripe: cannot listen on {options.host}: {problem}", file=sys.stderr)
-        return 2
+    for listener in listeners(options, os.environ):
+        try:
+            _say(f"fake-stripe serves {await _opened(server, listener, options)}", options)
+        except (NoCertificateError, OSError) as problem:
+            if not listener.asked:
+                _say(f"fake-stripe serves no HTTPS: {problem}", options)
+                continue
+            print(f"fake-stripe: cannot listen on {listener.path or listener.host}: {problem}", file=sys.stderr)
+            await server.close()
+            return 2
     ticking = asyncio.get_running_loop().create_task(server.tick())
     await stop.wait()
     ticking.cancel()
@@ -127,18 +137,21 @@ async def _listen(app: "FakeStripe", options: argparse.Namespace) -> int:
     return 0
 
 
-class _StartError(Exception):
-    pass
+async def _opened(server: "Server", listener: Listener, options: argparse.Namespace) -> str:
+    """Listen; returns the address to show."""
+    from fake_stripe.certificate import context_of  # noqa: PLC0415 - see _serve
 
-
-async def _listen_tls(server: "Server", options: argparse.Namespace) -> int:
-    from fake_stripe.certificate import NoCertificateError, context_of  # noqa: PLC0415 - only for HTTPS
-
-    try:
-        context = context_of(options.cert, options.key)
-    except NoCertificateError as problem:
-        raise _StartError(str(problem)) from problem
-    return await server.listen_tls(options.host, options.https_port, context)
+    scheme, context = "http", None
+    if listener.secure:
+        scheme, context = "https", context_of(options.cert, options.key)
+    if listener.path is not None:
+        await server.listen_unix(listener.path, context)
+        return f"{scheme}+unix://{listener.path}"
+    if context is None:
+        port = await server.listen(listener.host, listener.port)
+    else:
+        port = await server.listen_tls(listener.host, listener.port, context)
+    return f"{scheme}://{_shown(listener.host)}:{port}"
 
 
 def _shown(host: str) -> str:

@@ -82,12 +82,13 @@ class Exchange:
         "request",
         "request_id",
         "scope",
+        "strict_version",
         "trusted",
         "version",
         "world",
     )
 
-    def __init__(self, world: World, key: Key, request: Request, number: int) -> None:
+    def __init__(self, world: World, key: Key, request: Request, number: int, *, strict_version: bool = False) -> None:
         self.world = world
         self.key = key
         self.request = request
@@ -96,6 +97,7 @@ class Exchange:
         self.connect = False
         self.trusted = True
         self.version = world.api_version
+        self.strict_version = strict_version
         self.operation: Operation | None = None
         self.path_params: dict[str, str] = {}
         self.scope: Scope = world.platform_scope(key.livemode)
@@ -135,6 +137,8 @@ class Exchange:
         version = asked.decode("latin-1").strip()
         if not exists(version) and not self.world.stateless:
             raise invalid(f"Invalid Stripe API version: {version}")
+        if self.strict_version and version != self.world.api_version:
+            raise invalid(f"Only Stripe API version {self.world.api_version} is taken (--strict-version-check).")
         self.version = version
 
     def _find_operation(self) -> None:

@@ -56,6 +56,15 @@ class Server:
         listener = await loop.create_server(lambda: Negotiated(self), host, port, ssl=context, backlog=1024)
         return self._listening(listener, host)
 
+    async def listen_unix(self, path: str, context: ssl.SSLContext | None = None) -> None:
+        """Serve HTTP, or HTTPS with a TLS context, on a Unix socket; what a former server left there is replaced."""
+        loop = asyncio.get_running_loop()
+        if context is not None:
+            context.set_alpn_protocols(["h2", "http/1.1"])
+        made = self.plain if context is None else lambda: Negotiated(self)
+        self._listeners.append(await loop.create_unix_server(made, path, ssl=context, backlog=1024))
+        self._default_base = self._default_base or b"localhost"
+
     def _listening(self, listener: asyncio.Server, host: str) -> int:
         self._listeners.append(listener)
         port = int(listener.sockets[0].getsockname()[1])
