@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 .DEFAULT_GOAL := help
-.PHONY: help demo story test check chaos chaos-long replay node-sdk mesh clients polyglot stripe-mock sdk fuzz audit generate lock clean
+.PHONY: help demo story test check chaos chaos-long replay node-sdk mesh clients polyglot stripe-mock sdk fuzz audit docs generate lock clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -99,6 +99,14 @@ audit: $(VENV)/.dev       ## known vulnerabilities of what requirements.lock pin
 sdk: $(VENV)/.dev $(VENV)/stripe-mock-$(STRIPE_MOCK_VERSION)/stripe-mock  ## run Stripe's SDKs for Node, Go and Java against the doubles
 	@STRIPE_MOCK=$(CURDIR)/$(lastword $^) $(PY) -m tests.polyglot.run_sdk
 
+# What renders the pages, beside the development tools.
+$(VENV)/.docs: $(VENV)/.dev requirements-docs.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-docs.lock
+	@touch $@
+
+docs: $(VENV)/.docs       ## build the documentation into build/site, with every link and anchor checked
+	@PATH=$(CURDIR)/$(BIN):$$PATH $(PY) -m docs.site.build
+
 generate: $(VENV)/.dev    ## regenerate what is generated: Python code of the contract, coverage page
 	@PATH=$(CURDIR)/$(BIN):$$PATH $(PY) protos/generate.py
 	@$(BIN)/fake-stripe coverage --markdown > docs/fake-stripe-coverage.md
@@ -113,6 +121,8 @@ lock: $(VENV)/.dev        ## resolve the dependencies anew
 	  --group mesh -c requirements-dev.lock -o requirements-mesh.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
 	  --group ui -c requirements-dev.lock -o requirements-ui.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  --group docs -c requirements-dev.lock -o requirements-docs.lock
 
 clean:           ## remove what the targets made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,65 @@
+"""The site is put together from pages all over the repository, and every link in it leads somewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from docs.site.build import fetched_from_elsewhere
+from docs.site.pages import OUTSIDE, BrokenLink, Site, tabbed
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    staged = Site(ROOT, tmp_path_factory.mktemp("site") / "pages")
+    staged.stage()
+    return staged
+
+
+def test_every_page_of_the_repository_is_on_it(site: Site) -> None:
+    pages = {path.relative_to(site.folder).as_posix() for path in site.folder.rglob("*.md")}
+
+    assert set(OUTSIDE.values()) <= pages
+    assert {"index.md", "guarantees.md", "adr/index.md", "fake-stripe-coverage.md"} <= pages
+
+
+def test_a_link_is_turned_to_where_its_page_went(site: Site) -> None:
+    assert site.turned("docs/adr/index.md", "[it](../../bench/README.md#the-transport)") == (
+        "[it](../benchmarks.md#the-transport)"
+    )
+    assert site.turned("docs/scale.md", "[all](../protos/cloneservice/v1/errors.proto)") == "[all](reference/errors.md)"
+
+
+def test_what_is_no_page_becomes_text_and_what_is_not_there_an_error(site: Site) -> None:
+    assert site.turned("client/go/README.md", "see [client.go](client.go).") == "see client.go."
+    with pytest.raises(BrokenLink, match=r"docs/scale\.md links to nowhere\.md"):
+        site.turned("docs/scale.md", "[x](nowhere.md)")
+
+
+def test_code_is_left_as_it_is(site: Site) -> None:
+    code = "```text\n[x](nowhere.md)\n```\n"
+
+    assert site.turned("docs/scale.md", code) == code
+
+
+def test_sections_become_tabs() -> None:
+    assert tabbed("#### Go\n\n```go\nx := 1\n```\n\n#### Java\n\nA.\n") == (
+        '=== "Go"\n\n    ```go\n    x := 1\n    ```\n\n=== "Java"\n\n    A.\n'
+    )
+
+
+def test_a_page_that_fetches_something_is_found(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(
+        '<a href="https://a.example">out</a><link rel="canonical" href="https://b.example">'
+        '<script src="app.js"></script><img src="//c.example/x.png"><script src="https://d.example/x.js"></script>'
+    )
+    (tmp_path / "page.css").write_text("@import 'https://e.example/f.css'; a { background: url(data:x) }")
+
+    assert fetched_from_elsewhere(tmp_path) == [
+        "page.html: <img> //c.example/x.png",
+        "page.html: <script> https://d.example/x.js",
+        "page.css: https://e.example/f.css",
+    ]
