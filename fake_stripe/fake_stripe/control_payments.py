@@ -5,7 +5,13 @@ from typing import Any
 from fake_stripe.control_routes import Asked, ControlError, json_response, route
 from fake_stripe.wire import Response
 
-_HTML = [("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store")]
+_HTML = [
+    ("Content-Type", "text/html; charset=utf-8"),
+    ("Cache-Control", "no-store"),
+    # No form-action: it would also forbid the way back to the shop, to which the answered form redirects.
+    ("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'"),
+    ("X-Content-Type-Options", "nosniff"),
+]
 
 
 @route("POST", "/_fake/authentications/{intent}", outcome="succeeded | failed | canceled")
@@ -20,25 +26,34 @@ def resolve_authentication(asked: Asked) -> Any:
 @route("GET", "/_fake/authenticate/{intent}")
 def show_challenge(asked: Asked) -> Any:
     """The challenge page of an intent, for a browser."""
+    from fake_stripe import challenge_page  # noqa: PLC0415 - object modules load on first use
     from fake_stripe.objects import authentication  # noqa: PLC0415 - as above
 
     scope, intent = _intent(asked)
+    if not authentication.is_open(scope, intent):
+        return _html(challenge_page.answered(scope, intent))
     query = asked.request.query.decode("latin-1")
-    page = authentication.page(scope, intent, action=f"{asked.request.path}?{query}")
-    return Response(200, list(_HTML), page.encode())
+    return _html(challenge_page.asking(scope, intent, action=f"{asked.request.path}?{query}"))
 
 
 @route("POST", "/_fake/authenticate/{intent}", outcome="succeeded | failed | canceled")
 def answer_challenge(asked: Asked) -> Any:
     """What the buttons of the challenge page do: resolve it and send the shopper back to the return_url."""
+    from fake_stripe import challenge_page  # noqa: PLC0415 - as above
     from fake_stripe.objects import authentication  # noqa: PLC0415 - as above
 
     scope, intent = _intent(asked)
+    if not authentication.is_open(scope, intent):
+        return _html(challenge_page.answered(scope, intent), status=409)
     intent = authentication.resolve(scope, intent["id"], asked.text("outcome", "succeeded") or "")
     address = authentication.return_address(scope, intent)
     if address is not None:
         return Response(302, [("Location", address), ("Content-Type", "text/plain")], b"")
-    return Response(200, list(_HTML), b"<!doctype html><title>Done</title><p>Done. You can close this page.</p>")
+    return _html(challenge_page.done())
+
+
+def _html(text: str, status: int = 200) -> Response:
+    return Response(status, list(_HTML), text.encode())
 
 
 def _intent(asked: Asked) -> Any:

@@ -111,6 +111,29 @@ def test_the_challenge_page_answers_and_sends_the_shopper_back(api: Api, outcome
     assert api.get(f"{INTENTS}/{made['id']}", account=SELLER)["status"] == status
 
 
+def test_the_page_shows_money_and_an_answered_challenge_has_no_buttons_but_the_way_back(api: Api) -> None:
+    made = challenged(api, SELLER, return_url=BACK)
+    url = urllib.parse.urlsplit(made["next_action"]["redirect_to_url"]["url"])
+    asked = Request("GET", url.path, query=url.query.encode())
+    assert b"$" in api.fake.handle(asked).body
+    answer = Request("POST", url.path, query=url.query.encode(), body=b'{"outcome": "succeeded"}')
+    assert api.fake.handle(answer).status == 302
+    for request, status in ((asked, 200), (answer, 409)):
+        page = api.fake.handle(request)
+        assert page.status == status
+        assert b"waits for no authentication" in page.body
+        assert b"<button" not in page.body
+        assert f'<a href="{BACK}?payment_intent='.encode() in page.body
+
+
+def test_a_return_url_that_is_no_web_address_becomes_no_link(api: Api) -> None:
+    made = challenged(api, SELLER, return_url="shop://back")
+    url = urllib.parse.urlsplit(made["next_action"]["redirect_to_url"]["url"])
+    resolve(api, made, account=SELLER)
+    page = api.fake.handle(Request("GET", url.path, query=url.query.encode()))
+    assert b"<a " not in page.body
+
+
 def test_a_challenge_that_nobody_answers_can_be_canceled(api: Api) -> None:
     made = challenged(api)
     assert api.post(f"{INTENTS}/{made['id']}/cancel")["next_action"] is None

@@ -1,14 +1,12 @@
 """3DS: what an intent asks of its shopper, and how a test answers for them.
 
-The challenge page is served by the fake itself at `/_fake/authenticate/{intent}`; `resolve` is what its buttons and
-the control API call. Each kind of intent registers how it goes on.
+The challenge page (`challenge_page`) is served by the fake itself at `/_fake/authenticate/{intent}`; `resolve` is what
+its buttons and the control API call. Each kind of intent registers how it goes on.
 """
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import quote
 
 from fake_stripe.scope import Scope, Wire
@@ -122,12 +120,17 @@ def resolve(scope: Scope, intent_id: str, outcome: str = "succeeded") -> Wire:
     intent = scope.get(kind, intent_id)
     if intent is None:
         raise KeyError(f"no intent {intent_id!r} on {scope.account_id}")
-    challenge = scope.hidden(intent_id).get("challenge") or {}
-    if intent["status"] != "requires_action" or challenge.get("state") != "open":
+    if not is_open(scope, intent):
         raise ValueError(f"{intent_id} waits for no authentication: its status is {intent['status']}")
-    challenge["state"] = outcome
+    scope.hidden(intent_id)["challenge"]["state"] = outcome
     _load(kind)(scope, intent, outcome)
     return intent
+
+
+def is_open(scope: Scope, intent: Wire) -> bool:
+    """Whether the intent waits for its shopper's answer."""
+    challenge = scope.hidden(intent["id"]).get("challenge") or {}
+    return intent["status"] == "requires_action" and challenge.get("state") == "open"
 
 
 def _load(kind: str) -> Continuation:
@@ -148,23 +151,3 @@ def return_address(scope: Scope, intent: Wire) -> str | None:
     status = "succeeded" if intent["status"] in ("succeeded", "requires_capture", "processing") else "failed"
     query = f"{kind}={intent['id']}&{kind}_client_secret={quote(str(intent['client_secret']))}&redirect_status={status}"
     return f"{url}{'&' if '?' in url else '?'}{query}"
-
-
-def page(scope: Scope, intent: Wire, *, action: str) -> str:
-    """The challenge page: two buttons that POST `outcome` to `action`, each with an accessible name."""
-    what = _amount(intent)
-    buttons = "".join(
-        f'<button type="submit" name="outcome" value="{value}" id="{value}">{label}</button> '
-        for value, label in (("succeeded", "Complete authentication"), ("failed", "Fail authentication"))
-    )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>3D Secure test page</title></head><body>'
-        f"<main><h1>3D Secure test page</h1><p>{html.escape(what)} on {html.escape(scope.account_id)}</p>"
-        f'<form method="post" action="{html.escape(action, quote=True)}">{buttons}</form></main></body></html>'
-    )
-
-
-def _amount(intent: dict[str, Any]) -> str:
-    if intent["object"] == "setup_intent":
-        return f"Set-up {intent['id']}"
-    return f"Payment {intent['id']} of {intent['amount']} {intent['currency']} (minor units)"
