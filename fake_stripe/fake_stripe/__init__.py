@@ -17,6 +17,10 @@ __all__ = ["FakeStripe"]
 def __getattr__(name: str) -> Any:
     # Importing the package costs nothing: the double is loaded by whoever uses it.
     if name == "FakeStripe":
+        from fake_stripe.extra import advice  # noqa: PLC0415 - see above
+
+        if missing := advice():
+            raise ImportError(missing, name="fake_stripe")
         from fake_stripe.app import FakeStripe  # noqa: PLC0415 - see above
 
         return FakeStripe

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -10,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from fake_stripe.command_line import Parser
+from fake_stripe.extra import advice
 from fake_stripe.listeners import Listener, add_flags, as_stripe_mock_spells, listeners
 
 if TYPE_CHECKING:
@@ -24,6 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.print_help()
         return 2
+    if missing := advice():
+        print(f"fake-stripe: {missing}", file=sys.stderr)
+        return 1
     try:
         return int(options.run(options))
     except BrokenPipeError:
@@ -33,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="fake-stripe", description="A Stripe double that knows Connect.")
+    parser = Parser(prog="fake-stripe", description="A Stripe double that knows Connect.")
     parser.add_argument("--version", action=_Version, help="show the version and that of Stripe's API, and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     serve = commands.add_parser("serve", help="serve the double", description="Serve the double over HTTP and HTTPS.")
@@ -127,7 +133,7 @@ async def _listen(app: "FakeStripe", options: argparse.Namespace) -> int:
             if not listener.asked:
                 _say(f"fake-stripe serves no HTTPS: {problem}", options)
                 continue
-            print(f"fake-stripe: cannot listen on {listener.path or listener.host}: {problem}", file=sys.stderr)
+            print(f"fake-stripe: {_why_not_listening(problem, listener)}", file=sys.stderr)
             await server.close()
             return 2
     ticking = asyncio.get_running_loop().create_task(server.tick())
@@ -135,6 +141,14 @@ async def _listen(app: "FakeStripe", options: argparse.Namespace) -> int:
     ticking.cancel()
     await server.close()
     return 0
+
+
+def _why_not_listening(problem: Exception, listener: Listener) -> str:
+    place = listener.path or f"{_shown(listener.host)}:{listener.port}"
+    if isinstance(problem, OSError) and problem.errno == errno.EADDRINUSE:
+        flag = "--https-port" if listener.secure else "--port"
+        return f"{place} is taken: stop what listens there, or give another {flag} (0 takes a free one)"
+    return f"cannot listen on {place}: {problem}"
 
 
 async def _opened(server: "Server", listener: Listener, options: argparse.Namespace) -> str:

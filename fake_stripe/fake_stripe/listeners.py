@@ -36,8 +36,8 @@ class Listener:
 def add_flags(serve: argparse.ArgumentParser) -> None:
     """Declare the flags that say where to listen."""
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    serve.add_argument("--port", "--http-port", type=int, default=None, help=f"HTTP port, 0 for any ({DEFAULT_PORT})")
-    serve.add_argument("--https-port", type=int, default=None, help="HTTPS port, 0 for a free one (none)")
+    serve.add_argument("--port", "--http-port", type=_port, default=None, help=f"HTTP port, 0 for any ({DEFAULT_PORT})")
+    serve.add_argument("--https-port", type=_port, default=None, help="HTTPS port, 0 for a free one (none)")
     for scheme in ("http", "https"):
         text = f"{scheme.upper()} address, as stripe-mock takes it"
         serve.add_argument(f"--{scheme}-addr", type=_address, metavar="HOST:PORT", help=text)
@@ -48,7 +48,13 @@ def add_flags(serve: argparse.ArgumentParser) -> None:
 
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
-    return host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port or 0)
+    return host.removeprefix("[").removesuffix("]") or "127.0.0.1", _port(port or "0")
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to 65535, 0 for a free one")
+    return int(text)
 
 
 def as_stripe_mock_spells(arguments: list[str]) -> list[str]:

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def fake_stripe_server() -> "Iterator[FakeStripe]":
     """The double of this test process; it serves HTTP from the moment its `url` is asked for through a sandbox."""
-    from fake_stripe.app import FakeStripe  # noqa: PLC0415 - runs that do not use it do not pay for it
+    from fake_stripe.extra import advice  # noqa: PLC0415 - runs that do not use it do not pay for it
+
+    if missing := advice():
+        pytest.fail(missing, pytrace=False)
+    from fake_stripe.app import FakeStripe  # noqa: PLC0415 - as above
 
     app = FakeStripe()
     yield app

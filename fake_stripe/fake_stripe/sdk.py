@@ -45,7 +45,12 @@ def in_process_client() -> Any:
 
     Its instances are made with the double: `in_process_client()(fake)`. Between retries they do not wait.
     """
-    import stripe  # noqa: PLC0415 - the double itself does without the SDK
+    try:
+        import stripe  # noqa: PLC0415 - the double itself does without the SDK
+    except ModuleNotFoundError as missing:
+        raise ImportError(
+            "stripe_client() is Stripe's own SDK, which is not installed: pip install stripe", name="stripe"
+        ) from missing
 
     base: Any = stripe.HTTPClient
     broken: Any = stripe.APIConnectionError

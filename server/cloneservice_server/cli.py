@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
-import importlib.metadata
 import json
 import logging
 import os
@@ -22,6 +22,7 @@ from os import environ
 from typing import TYPE_CHECKING, Any
 
 from cloneservice_server import log_lines
+from cloneservice_server.command_line import Parser, installed_version
 from cloneservice_server.ledger_commands import add_ledger_commands
 from cloneservice_server.operator_commands import add_operator_commands
 from cloneservice_server.settings import LEDGER_OF_FAKE, Settings, SettingsError, load, secrets_in
@@ -54,6 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(*wrong.problems, code=2)
     except Failure as failure:
         return _fail(str(failure), code=1)
+    except ModuleNotFoundError as missing:
+        return _fail(_extra_for(missing), code=1)
+    except BrokenPipeError:  # the reader (`head`) has seen enough; nothing may be written at exit either
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         return 130
 
@@ -64,9 +71,19 @@ def _fail(*lines: str, code: int) -> int:
     return code
 
 
+def _extra_for(missing: ModuleNotFoundError) -> str:
+    """What to install. A module of ours that is missing is a broken installation, whose traceback is wanted."""
+    package = str(missing.name).partition(".")[0]
+    if package in ("cloneservice", "cloneservice_server", "fake_stripe"):
+        raise missing
+    extra = {"asyncpg": "postgres", "opentelemetry": "otel"}.get(package, "server")
+    return f"{package} is missing: install cloneservice with its extra `{extra}`, pip install 'cloneservice[{extra}]'"
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = Parser(
         prog="cloneservice-server",
+        with_version=True,
         description="Clones saved payment details to Stripe connected accounts and charges them there, exactly once.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -126,11 +143,7 @@ def _metavar(setting: dataclasses.Field[Any]) -> str:
 
 
 def _version(_: argparse.Namespace) -> None:
-    try:
-        version = importlib.metadata.version("cloneservice")
-    except importlib.metadata.PackageNotFoundError:
-        version = "of a source tree that is not installed"
-    print(f"cloneservice-server {version}")
+    print(f"cloneservice-server {installed_version()}")
 
 
 def _serve(parsed: argparse.Namespace) -> None:
@@ -210,7 +223,7 @@ def _fake_stripe() -> type[FakeStripe]:
     try:
         from fake_stripe import FakeStripe  # noqa: PLC0415 - for these commands alone
     except ImportError as missing:
-        raise Failure("the embedded Stripe double is missing: pip install 'cloneservice[fake]'") from missing
+        raise Failure(f"no embedded Stripe double: {missing}") from missing
     return FakeStripe
 
 

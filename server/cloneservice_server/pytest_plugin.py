@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 @pytest.fixture
 def clone_service(fake_stripe: Sandbox) -> Iterator[LocalCloneService]:
     """A running service on the world of the fixture `fake_stripe`, with two sellers and three shoppers."""
-    from cloneservice.testing import LocalCloneService  # noqa: PLC0415 - runs that do not use it do not pay for it
+    try:
+        from cloneservice.testing import LocalCloneService  # noqa: PLC0415 - runs that do not use it do not pay for it
+    except ImportError as missing:
+        pytest.fail(str(missing), pytrace=False)
 
     with LocalCloneService(fake_stripe.app, fake_stripe.api_key) as service:
         yield service

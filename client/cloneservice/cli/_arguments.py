@@ -20,6 +20,7 @@ from cloneservice import (
     CloneState,
     Money,
 )
+from cloneservice.cli.command_line import Parser
 
 EPILOG = """\
 environment (a flag wins over its variable):
@@ -149,24 +150,22 @@ def parser(commands: Mapping[str, Callable[..., Any]]) -> argparse.ArgumentParse
         commands: The functions, by the command's words ("clones list").
     """
     shared = _shared()
-    root = argparse.ArgumentParser(
+    root: argparse.ArgumentParser = Parser(
         prog="cloneservice",
+        with_version=True,
         description="Reuse a shopper's saved payment details across Stripe connected accounts.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[shared],
-        allow_abbrev=False,
     )
     top = root.add_subparsers(metavar="COMMAND", required=True)
     groups: dict[str, Any] = {}
     for words, (text, add) in _COMMANDS.items():
         group, _, leaf = words.rpartition(" ")
         if group and group not in groups:
-            listed = top.add_parser(group, help=_GROUPS[group], description=_GROUPS[group], allow_abbrev=False)
+            listed = top.add_parser(group, help=_GROUPS[group], description=_GROUPS[group])
             groups[group] = listed.add_subparsers(metavar="COMMAND", required=True)
-        made = (groups[group] if group else top).add_parser(
-            leaf, help=text, description=text, parents=[shared], allow_abbrev=False
-        )
+        made = (groups[group] if group else top).add_parser(leaf, help=text, description=text, parents=[shared])
         add(made)
         made.set_defaults(run=commands[words])
     return root
