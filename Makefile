@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 .DEFAULT_GOAL := help
-.PHONY: help demo story test check chaos chaos-long replay node-sdk mesh clients polyglot stripe-mock sdk fuzz audit docs generate lock clean
+.PHONY: help demo story test check chaos chaos-long replay node-sdk mesh clients polyglot stripe-mock sdk fuzz audit docs bench bench-short generate lock clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -107,6 +107,27 @@ $(VENV)/.docs: $(VENV)/.dev requirements-docs.lock
 docs: $(VENV)/.docs       ## build the documentation into build/site, with every link and anchor checked
 	@PATH=$(CURDIR)/$(BIN):$$PATH $(PY) -m docs.site.build
 
+# The doubles and the SDK that ours are measured against. What cannot be had is left out and said to be.
+$(VENV)/.peer: $(VENV)/.python requirements-peer.lock
+	@$(PYTHON) -m venv $(VENV)/peer
+	@$(VENV)/peer/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-peer.lock \
+	  && touch $@ || echo "localstripe could not be installed"
+
+bench/node/node_modules/.installed: bench/node/package.json
+	@npm install --silent --no-audit --no-fund --no-package-lock --prefix bench/node && touch $@ || echo "npm could not install Stripe's SDK"
+
+have = $(if $(shell command -v $1 2>/dev/null),$2)
+BENCH_NEEDS := $(VENV)/.dev $(VENV)/.peer $(call have,npm,bench/node/node_modules/.installed) \
+  $(call have,go,$(VENV)/stripe-mock-$(STRIPE_MOCK_VERSION)/stripe-mock)
+BENCH := LOCALSTRIPE=$(CURDIR)/$(VENV)/peer/bin/localstripe GRPC_VERBOSITY=NONE \
+  STRIPE_MOCK=$(CURDIR)/$(VENV)/stripe-mock-$(STRIPE_MOCK_VERSION)/stripe-mock $(PY) -m bench.suite
+
+bench: $(BENCH_NEEDS)     ## all benchmarks, into bench/results (some 25 minutes; ONLY="saga batch" for some of them)
+	@$(BENCH) $(if $(ONLY),--only $(ONLY))
+
+bench-short: $(BENCH_NEEDS)  ## their short form, and that nothing became much dearer (under 4 minutes)
+	@$(BENCH) --short --check $(if $(ONLY),--only $(ONLY))
+
 generate: $(VENV)/.dev    ## regenerate what is generated: Python code of the contract, coverage page
 	@PATH=$(CURDIR)/$(BIN):$$PATH $(PY) protos/generate.py
 	@$(BIN)/fake-stripe coverage --markdown > docs/fake-stripe-coverage.md
@@ -119,6 +140,8 @@ lock: $(VENV)/.dev        ## resolve the dependencies anew
 	  --all-extras --group dev -o requirements-dev.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
 	  --group mesh -c requirements-dev.lock -o requirements-mesh.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  --group peer -o requirements-peer.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
 	  --group ui -c requirements-dev.lock -o requirements-ui.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \

@@ -1,6 +1,6 @@
 """Batches at Stripe's speed: how near to the limits, how many refusals, how much memory, and each item once.
 
-    python -m bench.batch [--short] [--only live test million replicas] [--speed 4] [--json]
+    python -m bench.batch [--short] [--only live test million replicas] [--speed 4] [--items 10000] [--json]
 
 - live, test: pairs over 50 accounts, through gRPC, engine, ledger (a SQLite file) and HTTP, against fake_stripe in a
   process of its own with its rate limits on. fake_stripe limits each account; a gate in front of it, stricter than
@@ -393,14 +393,14 @@ COLUMNS = [
 async def run(given: Namespace) -> int:
     """Measure what was asked for; the exit code."""
     report = Report(given.json)
-    sizes = {"live": 400, "test": 120} if given.short else {"live": 10_000, "test": 10_000}
+    sizes = {"live": 400, "test": 120} if given.short else {"live": given.items, "test": given.items}
     rows = [await pace(report, mode, sizes[mode], given.speed) for mode in ("live", "test") if mode in given.only]
     if rows:
         report.table(Table("batch", "Batches at Stripe's limits", COLUMNS, rows))
     if "million" in given.only:
         await million(report, 120 if given.short else 1000)
     if "replicas" in given.only:
-        await replicas(report, 300 if given.short else 10_000)
+        await replicas(report, 300 if given.short else given.items)
     return report.finish()
 
 
@@ -408,6 +408,7 @@ def main() -> int:
     """Read the arguments and run."""
     parser = arguments(__doc__)
     parser.add_argument("--short", action="store_true", help="fewer items: under a minute")
+    parser.add_argument("--items", type=int, default=10_000, help="of each batch but the million; a multiple of 100")
     parser.add_argument("--speed", type=float, default=1.0, help="how much faster time runs; default 1")
     stories = ["live", "test", "million", "replicas"]
     parser.add_argument("--only", nargs="+", choices=stories, default=stories)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from urllib.parse import urlencode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bench import doubles
 from bench.measure import KEY, cpu_s, free_port, memory_mb, ratios, spread, yardstick_us
 from bench.report import Column, Report, Table, Value, arguments
 
@@ -132,7 +132,7 @@ def confirm_cost_us(pid: int, port: int, count: int) -> float:
 def measure_targets(report: Report, burst_size: int) -> None:
     """Start, memory with the catalog loaded, a new world, a confirmed payment."""
     port = free_port()
-    with running(fake(port), port, "/_fake/health") as (pid, start_ms):
+    with running(doubles.fake_stripe(port), port, "/_fake/health") as (pid, start_ms):
         made(port, post_customer(0))
         memory = memory_mb(pid)
         worlds = cost_us(pid, port, 200, lambda n: Request("GET", "/v1/customers", {}, f"sk_test_world{n}"))
@@ -148,7 +148,7 @@ def measure_growth(report: Report, sizes: list[int], burst_size: int) -> None:
     """CPU per request and memory by customers held. Memory is read before the bursts, which leave more customers."""
     port, rows, held = free_port(), list[dict[str, Value]](), 1
     costs: dict[str, list[float]] = {"get": [], "post": []}
-    with running(fake(port), port, "/_fake/health") as (pid, _):
+    with running(doubles.fake_stripe(port), port, "/_fake/health") as (pid, _):
         identifier = made(port, post_customer(0))
         for size in sizes:
             cost_us(pid, port, max(size - held, 1), post_customer)
@@ -165,7 +165,7 @@ def measure_growth(report: Report, sizes: list[int], burst_size: int) -> None:
     for key, name in (("get", "GET"), ("post", "POST")):
         least, most = costs[key][0], costs[key][-1]
         report.at_most(f"fake_stripe, {name} customer at {sizes[-1]:,}", most, TARGETS_US[f"{name} customer"], " us")
-        report.ratios[f"fake_stripe: {name} at {sizes[-1]:,} held / at {sizes[0]:,}"] = most / least
+        report.ratios[f"fake_stripe: {name}, most held / least held"] = most / least
 
 
 @dataclass
@@ -180,30 +180,11 @@ class Double:
     post_us: list[float]
 
 
-def fake(port: int) -> list[str]:
-    """The command of our own."""
-    return [sys.executable, "-m", "fake_stripe", "serve", "--port", str(port)]
-
-
-def doubles(report: Report) -> dict[str, Callable[[int], list[str]]]:
-    """How to run each double that is here, by name."""
-    found: dict[str, Callable[[int], list[str]]] = {"fake_stripe": fake}
-    if localstripe := os.environ.get("LOCALSTRIPE"):
-        found["localstripe"] = lambda port: [localstripe, "--port", str(port), "--from-scratch"]
-    else:
-        report.remark("localstripe was left out: LOCALSTRIPE is not set (`make bench` sets it up).")
-    if mock := os.environ.get("STRIPE_MOCK"):
-        found["stripe-mock"] = lambda port: [mock, "-http-port", str(port)]
-    else:
-        report.remark("stripe-mock was left out: STRIPE_MOCK is not set (`make bench` builds it where there is go).")
-    return found
-
-
 def compare(report: Report, rounds: int, burst_size: int) -> None:
     """The same requests to each double, in turn; localstripe's writes are few, since each takes milliseconds."""
     with ExitStack() as stack:
         running_doubles = []
-        for name, command in doubles(report).items():
+        for name, command in doubles.here(report).items():
             port = free_port()
             pid, _ = stack.enter_context(running(command(port), port, "/v1/customers"))
             double = Double(name, pid, port, made(port, post_customer(0)), [], [])

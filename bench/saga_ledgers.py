@@ -257,7 +257,7 @@ def measure_growth(report: Report, stores: Stores, given: Namespace, stripe_url:
                 row |= {f"{name}_per_s": it.per_s, f"{name}_ms": it.service_ms}
         many = given.growth.index(64) if 64 in given.growth else 0
         grown = float(rows[-1][f"{name}_ms"]) / float(rows[many][f"{name}_ms"])  # type: ignore[arg-type]
-        report.ratios[f"CPU at {given.growth[-1]:,} in flight / at {given.growth[many]}, {NAMES[name]}"] = grown
+        report.ratios[f"first charge, most in flight / 64, {NAMES[name]}"] = grown
     columns = [Column("case", "in flight")]
     for name in given.store:
         columns += [Column(f"{name}_per_s", f"{NAMES[name]}: a second"), Column(f"{name}_ms", "CPU, ms", 2)]

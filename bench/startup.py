@@ -16,13 +16,15 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bench import doubles
 from bench.measure import KEY, cpu_s, free_port, ratios, spread
 from bench.report import Column, Report, Table, Value, arguments
 
@@ -41,7 +43,7 @@ def imported(*modules: str) -> Began:
     return (float(told[0]) - started) * 1e3, float(told[1]) * 1e3
 
 
-def answering(command: Callable[[int], Sequence[str]]) -> Began:
+def answering(command: doubles.Command) -> Began:
     """A server over HTTP, until it answers anything."""
     port, started = free_port(), time.monotonic()
     with subprocess.Popen(command(port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
@@ -87,28 +89,17 @@ class Case:
     took: list[Began] = field(default_factory=list)
 
 
-def cases() -> list[Case]:
-    """The first is what the others are divided by."""
-    found = [
+def cases(report: Report) -> list[Case]:
+    """All that can be started here."""
+    return [
         Case("Python itself", imported),
         Case("import grpc.aio", lambda: imported("grpc.aio")),
         Case("import cloneservice (the client)", lambda: imported("cloneservice")),
         Case("import stripe (its SDK)", lambda: imported("stripe")),
         Case("cloneservice-server", lambda: listening("--stripe", "http://127.0.0.1:9")),
         Case("cloneservice-server --stripe fake", lambda: listening("--stripe", "fake")),
-        Case("fake_stripe", lambda: answering(_fake)),
+        *(Case(name, partial(answering, command)) for name, command in doubles.here(report).items()),
     ]
-    if localstripe := os.environ.get("LOCALSTRIPE"):
-        found.append(
-            Case("localstripe", lambda: answering(lambda port: [localstripe, "--port", str(port), "--from-scratch"]))
-        )
-    if mock := os.environ.get("STRIPE_MOCK"):
-        found.append(Case("stripe-mock", lambda: answering(lambda port: [mock, "-http-port", str(port)])))
-    return found
-
-
-def _fake(port: int) -> list[str]:
-    return [sys.executable, "-m", "fake_stripe", "serve", "--port", str(port)]
 
 
 def main() -> int:
@@ -116,7 +107,8 @@ def main() -> int:
     parser = arguments(__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="starts of each, alternating")
     given = parser.parse_args()
-    report, found = Report(given.json), cases()
+    report = Report(given.json)
+    found = cases(report)
     for case in found:
         case.begin()  # what is not in the page cache is read, what is not compiled is compiled
     for _ in range(given.rounds):
