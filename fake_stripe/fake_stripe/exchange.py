@@ -66,6 +66,17 @@ def preflight(request: Request) -> Response:
     return Response(200, [*_CORS_HEADERS, ("Access-Control-Allow-Headers", asked)], b"")
 
 
+def _from_fixture(call: Call) -> dict[str, Any]:
+    """The answer of an operation that no module handles; without a state, nothing is kept of it."""
+    if call.world.stateless:
+        from fake_stripe.fixtures import answer as fixture  # noqa: PLC0415 - only for operations that are not modelled
+
+        return fixture(call)
+    from fake_stripe.kept import answer  # noqa: PLC0415 - as above
+
+    return answer(call)
+
+
 class Exchange:
     """The state of one request on its way."""
 
@@ -285,12 +296,7 @@ class Exchange:
         handler = None if self.world.stateless else handler_for(operation.method, operation.path)
         self.world.current = call
         try:
-            if handler is None:
-                from fake_stripe.fixtures import answer  # noqa: PLC0415 - only for operations that are not modelled
-
-                result = answer(call)
-            else:
-                result = handler(call)
+            result = _from_fixture(call) if handler is None else handler(call)
             if tree:
                 result = expand(result, tree, self.scope)
         except ApiError as error:

@@ -1,7 +1,8 @@
 """Answers of operations that are not modelled, and of all operations in stateless mode.
 
 They are built from the document's response shape: every member that Stripe always shows, the request's own parameters
-where the object has members of their names, the path's ids, new ids with Stripe's prefixes. Nothing is kept.
+where the object has members of their names, the path's ids, new ids with Stripe's prefixes. What is kept of them is the
+business of `kept.py`.
 """
 
 from collections.abc import Iterator
@@ -79,7 +80,7 @@ _PREFIXES = {type_: prefix for prefix, type_ in reversed(TYPES.items())} | {
 # Among several words of an enum, the one of an object that works as it should.
 _LIKELY = (
     "active", "succeeded", "complete", "enabled", "open", "available", "paid", "requires_payment_method", "verified",
-    "pending", "card", "automatic", "usd", "none",
+    "pending", "card", "automatic", "self", "usd", "none",
 )  # fmt: skip
 
 _NUMBERS = {"amount": 1000, "unit_amount": 1000, "quantity": 1, "interval_count": 1, "exp_month": 12, "month": 1}
@@ -127,6 +128,16 @@ class Fixture:
         if id_ is not None and "id" in members:
             made["id"] = id_
         return made
+
+    def members(self, name: str, given: Wire) -> Wire:
+        """Those parameters that a named object has members for, as it shows them."""
+        shape = next(self._hashes(self._known.object_shape(name)))
+        found: Wire = {}
+        for member, number in shape.get("p", {}).items():
+            below = self._known.facts(number)
+            if member in given and self._fits(below, given[member]):
+                found[member] = self._member(below, member, given[member])
+        return found
 
     def _path_id(self) -> str | None:
         """The id in the path that names the answered object, not one that it belongs to."""
@@ -205,6 +216,8 @@ class Fixture:
         if kind == "x":
             return any(self._fits(self._known.facts(number), given) for number in shape["v"])
         if kind == "r":
+            if isinstance(given, str):
+                return self._kept(shape["v"], given) is not None
             return isinstance(given, dict) and self._fits(self._known.object_shape(shape["v"]), given)
         if kind == "o" and _is_list(shape):
             return isinstance(given, list)
@@ -264,7 +277,13 @@ class Fixture:
             return self._id(self._type_of(self._known.object_shape(shape["X"][0]).get("p", {})), new=False)
         return self._value(variants[0], name, None)
 
+    def _kept(self, name: str, id_: str) -> Wire | None:
+        """The object of that type and id, if one was made before: it is shown where only its id was sent."""
+        return None if self._call.world.stateless else self._call.scope.get(name, id_)
+
     def _named(self, name: str, given: Any) -> Any:
+        if isinstance(given, str):
+            return self._kept(name, given)
         if name in self._open and not given:
             return {}
         self._open.append(name)

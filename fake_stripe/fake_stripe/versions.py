@@ -53,6 +53,18 @@ def _with_invoice(obj: Wire) -> Wire:
     return obj
 
 
+def _with_older_billing(obj: Wire) -> Wire:
+    """2025-03-31.basil moved the period of a subscription to its items, and the payments of an invoice into a list."""
+    if obj["object"] == "invoice" and "id" in obj:
+        gone = ("charge", "discount", "payment_intent", "quote", "subscription", "tax")
+        return {**dict.fromkeys(gone), "paid": obj.get("status") == "paid", "paid_out_of_band": False, **obj}
+    items = (obj.get("items") or {}).get("data") if obj["object"] == "subscription" else None
+    if not items:
+        return obj
+    period = {name: items[0].get(name) for name in ("current_period_end", "current_period_start", "plan", "quantity")}
+    return {**period, "discount": None, **obj}
+
+
 def _failure_without(*gone: str) -> Callable[[Wire], Wire]:
     def undo(obj: Wire) -> Wire:
         member = _FAILURES.get(obj["object"], "")
@@ -67,6 +79,7 @@ def _failure_without(*gone: str) -> Callable[[Wire], Wire]:
 # The version that made a change, the members of errors it brought, and how to take it back from an object.
 _CHANGES: list[tuple[str, tuple[str, ...], Callable[[Wire], Wire]]] = [
     ("2025-03-31", (), _with_invoice),
+    ("2025-03-31", (), _with_older_billing),
     ("2025-01-27", ("advice_code",), _failure_without("advice_code")),
     (
         "2024-12-18",

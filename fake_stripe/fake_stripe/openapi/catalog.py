@@ -194,13 +194,18 @@ class Catalog:
         name, *inner = path
         members = facts.get("p", {})
         if inner:
-            number = self.add(self.extended(self.facts(members[name]), inner, node))
+            number = self.add(self._extended_item(self.facts(members[name]), inner, node))
         elif "more" in node:
             documented = self.facts(members[name])
             number = self.add(documented | {"e": documented["e"] + node["more"]})
         else:
             number = self._lend(node)
         return facts | {"p": members | {name: number}}
+
+    def _extended_item(self, facts: scalars.Facts, path: list[str], node: scalars.Facts) -> scalars.Facts:
+        if facts["t"] != "a":
+            return self.extended(facts, path, node)
+        return facts | {"v": self.add(self.extended(self.facts(facts["v"]), path, node))}
 
     def _lend(self, node: scalars.Facts) -> int:
         """The number of an added node; `like` names an operation and one of its parameters to take it from."""

@@ -9,6 +9,7 @@ from typing import Any
 Route = tuple[str, str]
 
 _TEXT = {"t": "s", "l": 5000}
+_DISCOUNT = {"coupon": _TEXT | {"u": 1}, "promotion_code": _TEXT}
 _ID_OR_DETAILS = {"t": "x", "v": [_TEXT, {"t": "m", "v": _TEXT}]}
 _CARD_DATA: dict[str, dict[str, Any]] = {
     "payment_method_data[card]": {"like": ("POST", "/v1/payment_methods", "card")},
@@ -28,8 +29,11 @@ UNDOCUMENTED: dict[Route, dict[str, dict[str, Any]]] = {
     ("POST", "/v1/setup_intents/{intent}/confirm"): _INTENTS,
     # The document has a string; card and bank account details as a hash are what the parameter was made for
     # (docs.stripe.com/api/cards/create before 2024: "a token, or a dictionary of card details").
-    ("POST", "/v1/customers"): {"source": _ID_OR_DETAILS},
-    ("POST", "/v1/customers/{customer}"): {"source": _ID_OR_DETAILS},
+    ("POST", "/v1/customers"): {"source": _ID_OR_DETAILS, **_DISCOUNT},
+    ("POST", "/v1/customers/{customer}"): {"source": _ID_OR_DETAILS, **_DISCOUNT},
+    # Taken by the versions before these were removed, and the SDKs of those years still send them.
+    ("POST", "/v1/subscriptions"): {"items[plan]": _TEXT, **_DISCOUNT},
+    ("POST", "/v1/subscriptions/{subscription_exposed_id}"): {"items[plan]": _TEXT, **_DISCOUNT},
     ("POST", "/v1/customers/{customer}/sources"): {"source": _ID_OR_DETAILS},
     ("POST", "/v1/charges"): {"source": _ID_OR_DETAILS},
     # The same of external accounts; requested_capabilities came before capabilities[x][requested] and is still taken
