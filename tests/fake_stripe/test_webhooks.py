@@ -46,10 +46,10 @@ def receiver() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             status = 200 if made.statuses.empty() else made.statuses.get()
+            made.arrived.put((body, self.headers["Stripe-Signature"]))
             self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
-            made.arrived.put((body, self.headers["Stripe-Signature"]))
 
         def log_message(self, *args: object, **_: object) -> None:
             """Keep the test's output clean."""
