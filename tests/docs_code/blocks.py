@@ -1,0 +1,77 @@
+"""The fenced blocks of every page that people read, as Sybil's lexer finds them.
+
+A block of a language that can be run is run, unless the line above it says why it cannot be:
+
+    <!-- not run: needs a Kubernetes cluster -->
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from sybil import Document
+from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
+
+from docs.site.pages import OUTSIDE
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAMS = {"python", "console", "go", "js", "ts", "java"}
+"""Languages of blocks that are run."""
+TEXT = {"text", "sql"}
+"""Languages of blocks that show something."""
+_ANY_LANGUAGE = RawFencedCodeBlockLexer(re.compile(r"(?P<language>[^\n]*)$\n", re.MULTILINE))
+_MARKER = re.compile(r"<!-- not run: (?P<reason>[^\n]+?) -->\n[ ]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One fenced block."""
+
+    page: str
+    line: int
+    """Of the fence, from 1."""
+    language: str
+    code: str
+    not_run: str = ""
+    """The reason given for not running it."""
+
+    @property
+    def place(self) -> str:
+        """Where to find it."""
+        return f"{self.page}:{self.line}"
+
+    @property
+    def is_test(self) -> bool:
+        """Whether it is a test file and not a program."""
+        return self.language == "python" and "def test_" in self.code
+
+
+def pages() -> list[str]:
+    """Every page with prose for people, by its path in the repository."""
+    of_docs = (path for path in (ROOT / "docs").rglob("*.md"))
+    return sorted({"README.md", *OUTSIDE, *(path.relative_to(ROOT).as_posix() for path in of_docs)})
+
+
+@cache
+def blocks() -> tuple[Block, ...]:
+    """All blocks of all pages, in their order."""
+    return tuple(block for page in pages() for block in blocks_of(page, (ROOT / page).read_text(encoding="utf-8")))
+
+
+def blocks_of(page: str, text: str) -> Iterator[Block]:
+    """The blocks of one page."""
+    for region in _ANY_LANGUAGE(Document(text, page)):
+        before = text[: region.start]
+        marker = _MARKER.search(before)
+        language = region.lexemes["language"].strip().partition(" ")[0]
+        reason = marker["reason"] if marker else ""
+        yield Block(page, before.count("\n") + 1, language, str(region.lexemes["source"]), reason)
+
+
+def runnable(*languages: str) -> list[Block]:
+    """The blocks of these languages that are to be run."""
+    return [block for block in blocks() if block.language in languages and not block.not_run]

@@ -1,0 +1,95 @@
+"""What the pages show is true of the code: Python is run here, other languages by `make docs-code`, data is parsed."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+import yaml
+from cloneservice.testing import LocalCloneService
+
+from docs.site import drawings
+from tests.docs_code.blocks import PROGRAMS, ROOT, TEXT, Block, blocks, blocks_of, runnable
+
+STORIES = {
+    page: list(found)
+    for page, found in groupby((block for block in runnable("python") if not block.is_test), lambda block: block.page)
+}
+"""Programs by page: those of one page run one after the other, each in its own namespace."""
+READERS: dict[str, Callable[[str], object]] = {"json": json.loads, "yaml": yaml.safe_load, "toml": tomllib.loads}
+TEST_FILES = [block for block in runnable("python") if block.is_test]
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[LocalCloneService]:
+    """What `127.0.0.1:50051`, `cus_...` and `acct_...` mean in a page."""
+    with LocalCloneService() as running:
+        yield running
+
+
+@pytest.mark.parametrize("block", blocks(), ids=lambda block: block.place)
+def test_every_block_is_run_parsed_or_says_why_not(block: Block) -> None:
+    assert block.language in PROGRAMS | READERS.keys() | TEXT, "a language that no test knows, or none at all"
+    if block.not_run:
+        assert block.language in PROGRAMS
+        assert len(block.not_run.split()) > 2, "say why"
+
+
+@pytest.mark.parametrize("page", STORIES)
+def test_the_programs_of_a_page_run(
+    page: str, service: LocalCloneService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for block in STORIES[page]:
+        code = block.code.replace("127.0.0.1:50051", service.target)
+        code = code.replace("cus_...", service.customers["pays"]).replace("acct_...", service.accounts["bakery"])
+        program = tmp_path / f"{Path(page).stem}_line_{block.line}.py"
+        program.write_text(code, encoding="utf-8")
+        runpy.run_path(str(program))
+
+
+def test_the_test_files_of_the_pages_pass(tmp_path: Path) -> None:
+    for block in TEST_FILES:
+        name = "_".join([*Path(block.page).with_suffix("").parts, str(block.line)]).replace("-", "_")
+        (tmp_path / f"test_{name}.py").write_text(block.code, encoding="utf-8")
+    plugins = ["-p", "fake_stripe.pytest_plugin", "-p", "cloneservice_server.pytest_plugin", "-p", "pytest_asyncio"]
+    paths = os.pathsep.join(str(ROOT / folder) for folder in ("client", "server", "fake_stripe"))
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": paths}
+    command = [sys.executable, "-m", "pytest", "-q", "--rootdir", str(tmp_path), "-o", "asyncio_mode=auto", *plugins]
+    done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, check=False, env=environment)
+
+    assert len(TEST_FILES) > 1
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in blocks() if block.language in READERS], ids=lambda block: block.place
+)
+def test_data_is_well_formed(block: Block) -> None:
+    assert READERS[block.language](block.code)
+
+
+@pytest.mark.parametrize("draw", drawings.DRAWINGS, ids=lambda draw: draw.__name__)
+def test_the_drawings_are_those_of_the_script(draw: Callable[[], drawings.Drawing]) -> None:
+    drawing = draw()
+    committed = (drawings.FOLDER / f"{drawing.name}.svg").read_text(encoding="utf-8")
+
+    assert committed == drawing.svg(), "run `python -m docs.site.drawings`"
+
+
+def test_a_marker_belongs_to_the_block_below_it() -> None:
+    page = (
+        "<!-- not run: needs a cluster here -->\n```console\n$ x\n```\n\n    ```python\n    if a:\n        b\n    ```\n"
+    )
+
+    marked, indented = blocks_of("page.md", page)
+    assert (marked.line, marked.language, marked.not_run) == (2, "console", "needs a cluster here")
+    assert (indented.code, indented.not_run) == ("if a:\n    b\n", "")
