@@ -230,6 +230,8 @@ class EffectRow:
     """Why the last epoch was voided (errors.encode)."""
     intent_time_us: int = 0
     settle_time_us: int = 0
+    stripe_request_id: str = ""
+    """Stripe's Request-Id (req_...) of the answer that settled or voided it; "" when a look at Stripe did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +246,7 @@ class SettleEffect:
     stripe_id: str
     result: dict[str, Any]
     scrubbed: StripeCall | None = None
+    stripe_request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +256,7 @@ class VoidEffect:
     effect_id: str
     epoch: int
     error: str = ""
+    stripe_request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -307,3 +307,15 @@ async def test_a_connected_customer_is_found_by_account_and_platform_customer_an
 async def test_an_empty_commit_checks_the_claim_and_one_for_no_request_does_nothing(ledger: SqlLedger) -> None:
     await ledger.commit(await begin(ledger), [])
     await ledger.commit(None, [])
+
+
+async def test_an_effect_keeps_the_request_id_of_stripes_last_answer(ledger: SqlLedger) -> None:
+    claim = await begin(ledger)
+    await ledger.intend(claim, [], new_effect())
+    await ledger.commit(claim, [VoidEffect(EFFECT, 0, "{}", "req_refused")])
+    refused = await ledger.get_effect(EFFECT)
+    await ledger.intend(claim, [], new_effect())
+    await ledger.commit(claim, [dataclasses.replace(SETTLE, epoch=1, stripe_request_id="req_done")])
+    done = await ledger.get_effect(EFFECT)
+
+    assert [row and row.stripe_request_id for row in (refused, done)] == ["req_refused", "req_done"]

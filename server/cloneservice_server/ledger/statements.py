@@ -269,12 +269,12 @@ _SELECT_EFFECT = f"SELECT {_EFFECT} FROM effect WHERE effect_id = $1"  # noqa: S
 
 _SETTLE = """
 UPDATE effect SET state = 'done', stripe_id = $3, result = $4, call = COALESCE(NULLIF($5, ''), call),
-    settle_time_us = {now}
+    settle_time_us = {now}, stripe_request_id = $6
 WHERE effect_id = $1 AND epoch = $2 AND state = 'intent' AND {after}
 RETURNING effect_id"""
 
 _VOID = """
-UPDATE effect SET state = 'void', epoch = epoch + 1, error = $3, settle_time_us = {now}
+UPDATE effect SET state = 'void', epoch = epoch + 1, error = $3, settle_time_us = {now}, stripe_request_id = $4
 WHERE effect_id = $1 AND epoch = $2 AND state = 'intent' AND {after}
 RETURNING effect_id"""
 
@@ -312,12 +312,13 @@ def intended(effect: NewEffect, claim: Claim, token: str) -> Part:
 
 def _settle(write: SettleEffect) -> Part:
     call = "" if write.scrubbed is None else call_json(write.scrubbed)
-    args = (write.effect_id, write.epoch, write.stripe_id, result_json(write.result), call)
+    args = (write.effect_id, write.epoch, write.stripe_id, result_json(write.result), call, write.stripe_request_id)
     return Part(_SETTLE, args, EffectTaken, ("effect", write.effect_id))
 
 
 def _void(write: VoidEffect) -> Part:
-    return Part(_VOID, (write.effect_id, write.epoch, write.error), EffectTaken, ("effect", write.effect_id))
+    args = (write.effect_id, write.epoch, write.error, write.stripe_request_id)
+    return Part(_VOID, args, EffectTaken, ("effect", write.effect_id))
 
 
 def writes_of(writes: Sequence[Write]) -> list[Part]:

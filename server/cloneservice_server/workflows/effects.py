@@ -34,9 +34,10 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Stripe shows that the change was made; `body` is the object as if the call had answered."""
+    """The change was made; `body` is the object as the call answered, or as if it had. `stripe_request_id` is of that."""
 
     body: Body
+    stripe_request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,7 +150,7 @@ class Run:
         while row.state is not EffectState.DONE:
             finding = await self._carry_out(row)
             if isinstance(finding, Found):
-                return self._settle(row, finding.body)
+                return self._settle(row, finding)
             if isinstance(finding, FoundRefused):
                 await self._refuse(row, finding.refused)
             self.stage(VoidEffect(row.effect_id, row.epoch))
@@ -228,7 +228,8 @@ class Run:
             if self.now_us() - row.intent_time_us > KEY_LIFETIME_US:
                 return await self._look(row)
             try:
-                return Found((await self._send(row)).body)
+                answer = await self._send(row)
+                return Found(answer.body, answer.stripe_request_id)
             except NotSent:
                 error = errors.StripeUnreachable("Stripe could not be reached; nothing was done", retry_after_s=1.0)
             except AnswerLost:
@@ -296,8 +297,8 @@ class Run:
         tell(self.observer.looked, row.kind, word)
         return finding
 
-    def _settle(self, row: EffectRow, body: Body) -> Body:
-        kind = KINDS[row.kind]
+    def _settle(self, row: EffectRow, found: Found) -> Body:
+        kind, body = KINDS[row.kind], found.body
         kept = kind.keep(body)
         if action := next_action_of(body):
             self.actions[body["id"]] = action
@@ -305,13 +306,13 @@ class Run:
         if any(name in row.call.params for name in kind.personal):
             params = {name: value for name, value in row.call.params.items() if name not in kind.personal}
             scrubbed = dataclasses.replace(row.call, params=params)
-        self.stage(SettleEffect(row.effect_id, row.epoch, kept["id"], kept, scrubbed))
+        self.stage(SettleEffect(row.effect_id, row.epoch, kept["id"], kept, scrubbed, found.stripe_request_id))
         return kept
 
     async def _refuse(self, row: EffectRow, refused: Refused) -> None:
         """Void the epoch and raise; but a refusal of somebody else's parameters is not this request's answer."""
         error = self.gateway.explain(refused, row.kind)
-        self.stage(VoidEffect(row.effect_id, row.epoch, errors.encode(error)))
+        self.stage(VoidEffect(row.effect_id, row.epoch, errors.encode(error), refused.stripe_request_id))
         if row.request_id != self.request_id:
             await self.flush()
             raise Restart
