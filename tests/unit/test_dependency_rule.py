@@ -20,7 +20,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SERVER, FAKE, CLIENT = "cloneservice_server", "fake_stripe", "cloneservice"
 PACKAGES = {SERVER: ROOT / "server", FAKE: ROOT / "fake_stripe", CLIENT: ROOT / "client"}
-OWN = tuple(f"{SERVER}.{name}" for name in ("domain", "ports", "ports_batches", "ports_observer", "log_context"))
+OWN = tuple(
+    f"{SERVER}.{name}" for name in ("domain", "ports", "ports_batches", "ports_observer", "ports_pages", "log_context")
+)
 GRPC = ("grpc", "google", "grpc_status", "grpc_health", "grpc_reflection", "grpc_channelz", "cloneservice.v1")
 
 ALLOWED = {

@@ -37,6 +37,8 @@ class PostgresSettings:
     retry_for_s: float = 5.0
     """How long one transaction is tried again while the database is away or fails over."""
     backoff_s_max: float = 0.5
+    read_only: bool = False
+    """The database itself refuses every write."""
 
 
 class PostgresLedger(SqlLedger):
@@ -83,6 +85,18 @@ class PostgresLedger(SqlLedger):
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
             raise self._unavailable(error) from None  # asyncpg quotes a URL that it cannot read
 
+    def reader(self) -> PostgresLedger:
+        """The same database through two connections that cannot write and do not wait for long; not to be opened."""
+        settings = PostgresSettings(
+            connections=2,
+            connect_timeout_s=2.0,
+            statement_timeout_s=2.0,
+            answer_grace_s=1.0,
+            retry_for_s=1.0,
+            read_only=True,
+        )
+        return PostgresLedger(self._dsn, clock=self._clock, settings=settings)
+
     async def aclose(self) -> None:
         """Finish running transactions and close."""
         await self._pool.aclose()
@@ -96,12 +110,13 @@ class PostgresLedger(SqlLedger):
             statement_cache_size=512,
             max_cached_statement_lifetime=0,
             max_cacheable_statement_size=0,
-            target_session_attrs="read-write",
+            target_session_attrs="primary" if settings.read_only else "read-write",
             server_settings={
                 "application_name": "cloneservice",
                 "statement_timeout": str(round(settings.statement_timeout_s * 1000)),
                 "idle_in_transaction_session_timeout": str(round(settings.statement_timeout_s * 1000)),
                 "default_transaction_isolation": "read committed",
+                "default_transaction_read_only": "on" if settings.read_only else "off",
                 "jit": "off",  # all statements are short
             },
         )

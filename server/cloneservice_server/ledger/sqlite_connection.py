@@ -42,7 +42,8 @@ class Transaction:
 
 
 @lru_cache(maxsize=512)
-def _render(sql: str) -> str:
+def rendered(sql: str) -> str:
+    """A part's statement in SQLite's words."""
     filled = sql.replace("{after}", "true").replace("{now}", "cloneservice_now_us()").replace("{skip_locked}", "")
     return _ARGUMENT.sub(r"?\1", filled)
 
@@ -51,7 +52,8 @@ class SqliteConnection:
     """Not safe for threads: it lives in the one that opened it.
 
     SQLite before 3.51.3 can corrupt a file in WAL mode when two connections write or checkpoint at once (the WAL-reset
-    bug). A ledger therefore has one connection, and everything, reads too, goes through it.
+    bug). A ledger therefore has one connection, and everything, reads too, goes through it; what reads beside it (a
+    backup, the admin page) opens the file read-only, and can do neither.
     """
 
     def __init__(self, path: str, clock: Clock) -> None:
@@ -154,7 +156,7 @@ class SqliteConnection:
         found: list[Row] = []
         try:
             for part in transaction.parts:
-                with closing(self._connection.execute(_render(part.sql), part.args)) as cursor:
+                with closing(self._connection.execute(rendered(part.sql), part.args)) as cursor:
                     found = list(cursor.fetchall())
                 if part.miss is not None and not found:
                     return part.miss()

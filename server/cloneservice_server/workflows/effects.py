@@ -34,7 +34,7 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The change was made; `body` is the object as the call answered, or as if it had. `stripe_request_id` is of that."""
+    """The change was made: `body` is the object as the call answered (under `stripe_request_id`), or as if it had."""
 
     body: Body
     stripe_request_id: str = ""
