@@ -305,3 +305,87 @@ def test_persons_come_change_and_go(api: Api) -> None:
         "person.updated",
         "person.deleted",
     ]
+
+
+def test_a_company_in_the_united_states_is_asked_for_itself_its_owners_and_a_representative(api: Api) -> None:
+    made = account(api, type="custom", country="US", business_type="company", **WANTED)
+    due = made["requirements"]
+    assert made["company"]["owners_provided"] is False
+    asked = {"company.owners_provided", "owners.email", "representative.ssn_last_4", "company.address.state"}
+    assert asked <= set(due["currently_due"])
+    assert "owners.dob.day" in set(due["eventually_due"]) - set(due["currently_due"])
+    assert due["alternatives"][0]["original_fields_due"] == ["business_profile.url"]
+
+
+def test_a_representative_is_asked_for_what_is_missing_and_so_is_the_account(api: Api) -> None:
+    made = account(api, type="custom", country="US", business_type="company", **WANTED)
+    role = {"representative": True, "title": "CEO"}
+    person = api.post(f"{ACCOUNTS}/{made['id']}/persons", first_name="Rep", last_name="Resentative", relationship=role)
+    assert "ssn_last_4" in person["requirements"]["currently_due"]
+    due = api.get(f"{ACCOUNTS}/{made['id']}")["requirements"]["currently_due"]
+    assert f"{person['id']}.ssn_last_4" in due
+    assert not any(name.startswith("representative.") for name in due)
+    rest = {name: COMPLETE["individual"][name] for name in ("email", "phone", "dob", "address", "ssn_last_4")}
+    assert api.post(f"{ACCOUNTS}/{made['id']}/persons/{person['id']}", **rest)["requirements"]["currently_due"] == []
+
+
+def test_a_company_that_gave_everything_may_charge(api: Api) -> None:
+    made = account(api, type="custom", country="US", business_type="company", **WANTED)
+    path = f"{ACCOUNTS}/{made['id']}"
+    person = {**COMPLETE["individual"], "relationship": {"representative": True, "owner": True, "title": "CEO"}}
+    api.post(f"{path}/persons", **person)
+    company = {
+        "name": "Hats Inc",
+        "phone": "+15555550123",
+        "tax_id": "000000000",
+        "address": COMPLETE["individual"]["address"],
+        "owners_provided": True,
+    }
+    given = {name: value for name, value in COMPLETE.items() if name not in ("business_type", "individual")}
+    done = api.post(path, company=company, **given)
+    assert done["requirements"]["currently_due"] == []
+    assert done["charges_enabled"] is True
+    assert done["settings"]["payments"]["statement_descriptor"] == "HATS INC"
+
+
+def test_a_share_of_a_company_is_kept_when_its_holder_is_no_owner_any_more(api: Api) -> None:
+    made = account(api, type="custom", country="US", business_type="company")
+    path = f"{ACCOUNTS}/{made['id']}/persons"
+    person = api.post(path, first_name="Ann", relationship={"owner": True, "percent_ownership": "100"})
+    after = api.post(f"{path}/{person['id']}", relationship={"owner": False})
+    assert after["relationship"]["percent_ownership"] == 100.0
+
+
+@pytest.mark.parametrize(("kind", "form"), [("standard", "s"), ("express", "e"), ("custom", "c")])
+def test_an_account_link_leads_to_the_onboarding_of_its_kind_for_five_minutes(api: Api, kind: str, form: str) -> None:
+    made = account(api, type=kind, country="US")["id"]
+    link = api.done(
+        "POST",
+        "/v1/account_links",
+        {
+            "account": made,
+            "refresh_url": "https://a.example/r",
+            "return_url": "https://a.example/b",
+            "type": "account_onboarding",
+        },
+    )
+    assert link["url"].startswith(f"https://connect.stripe.com/setup/{form}/{made}/")
+    assert link["expires_at"] - link["created"] == 300
+
+
+def test_a_link_to_an_account_of_nobody_is_refused(api: Api) -> None:
+    status, body, _ = api.send("POST", "/v1/account_links", {"account": "acct_1Nope", "type": "account_onboarding"})
+    assert (status, body["error"]["code"], body["error"]["param"]) == (400, "resource_missing", "account")
+
+
+def test_a_login_link_is_for_onboarded_express_accounts(api: Api) -> None:
+    made = account(api, type="express", country="US", **WANTED)
+    error = api.refused(400, "POST", f"{ACCOUNTS}/{made['id']}/login_links")
+    assert error["message"] == "Cannot create a login link for an account that has not completed onboarding."
+    other = account(api, type="custom", country="US")
+    api.refused(400, "POST", f"{ACCOUNTS}/{other['id']}/login_links")
+    api.world.platform_scope(False).update(
+        api.world.platform_scope(False).require("account", made["id"]), details_submitted=True
+    )
+    link = api.post(f"{ACCOUNTS}/{made['id']}/login_links")
+    assert link["url"].startswith("https://connect.stripe.com/express/")

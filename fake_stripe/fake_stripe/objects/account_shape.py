@@ -1,4 +1,4 @@
-"""The shape of an account: which members each kind of account has, and what is still asked of it.
+"""The shape of an account: which members each kind of account has.
 
 Members and requirement names follow accounts made in test mode and Stripe's OpenAPI document; the kinds (standard,
 express, custom, or `controller`) differ as in docs.stripe.com/connect/accounts.
@@ -7,6 +7,8 @@ express, custom, or `controller`) differ as in docs.stripe.com/connect/accounts.
 from __future__ import annotations
 
 from typing import Any
+
+from fake_stripe.objects import account_requirements
 
 Wire = dict[str, Any]
 
@@ -33,27 +35,6 @@ PROFILE_MEMBERS = (
 )  # fmt: skip
 
 _PROVIDED = ("directors_provided", "executives_provided", "owners_provided")
-
-_STANDARD_DUE = (
-    "business_profile.product_description", "business_profile.support_phone", "business_profile.url",
-    "external_account", "tos_acceptance.date", "tos_acceptance.ip",
-)  # fmt: skip
-
-_CUSTOM_DUE = (
-    "business_profile.mcc", "business_profile.url", "business_type", "external_account", "tos_acceptance.date",
-    "tos_acceptance.ip",
-)  # fmt: skip
-
-_INDIVIDUAL_DUE = (
-    "individual.address.city", "individual.address.line1", "individual.address.postal_code", "individual.dob.day",
-    "individual.dob.month", "individual.dob.year", "individual.email", "individual.first_name",
-    "individual.last_name", "individual.phone",
-)  # fmt: skip
-
-_COMPANY_DUE = (
-    "company.address.city", "company.address.line1", "company.address.postal_code", "company.name", "company.phone",
-    "company.tax_id", "owners.email", "representative.email", "representative.first_name", "representative.last_name",
-)  # fmt: skip
 
 _CONTROLLERS: dict[str, Wire] = {
     "standard": {
@@ -133,7 +114,8 @@ def build(account_id: str, params: Wire, *, created: int) -> Wire:
     }
     if kind in ("custom", "express"):
         # Stripe keeps both parts of the legal entity, whichever it turns out to be.
-        account["company"] = company(country) | dict.fromkeys(_PROVIDED, True)
+        alone = params.get("business_type") in (None, "", "individual")
+        account["company"] = company(country) | dict.fromkeys(_PROVIDED, alone)
     if kind == "express":
         account["login_links"] = empty_list(f"/v1/accounts/{account_id}/login_links")
     return account
@@ -144,15 +126,15 @@ def empty_list(url: str) -> Wire:
     return {"object": "list", "data": [], "has_more": False, "total_count": 0, "url": url}
 
 
-def requirements(due: list[str], *, disabled_reason: str | None = None) -> Wire:
-    """The `requirements` hash for what is due now; in test mode it is past due at once."""
+def requirements(due: list[str], *, later: list[str] | None = None, disabled_reason: str | None = None) -> Wire:
+    """The `requirements` hash for what is due now, and `later` besides; in test mode it is past due at once."""
     return {
-        "alternatives": [],
+        "alternatives": account_requirements.alternatives(due),
         "current_deadline": None,
         "currently_due": list(due),
         "disabled_reason": disabled_reason,
         "errors": [],
-        "eventually_due": list(due),
+        "eventually_due": list(due if later is None else later),
         "past_due": list(due),
         "pending_verification": [],
     }
@@ -198,30 +180,3 @@ def company(country: str) -> Wire:
         "tax_id_provided": False,
         "verification": {"document": {"back": None, "details": None, "details_code": None, "front": None}},
     }
-
-
-def due(account: Wire, *, wanted: bool) -> list[str]:
-    """What Stripe still asks of the account, sorted; `wanted` tells whether it has requested any capability."""
-    names: tuple[str, ...] = _STANDARD_DUE
-    if account["controller"].get("requirement_collection") == "application":
-        names = _CUSTOM_DUE
-        if account.get("business_type") == "individual":
-            names += _INDIVIDUAL_DUE
-        elif account.get("business_type"):
-            names += _COMPANY_DUE
-    if not wanted and account["type"] != "standard":
-        names = ()
-    return sorted(name for name in names if not _given(account, name))
-
-
-def _given(account: Wire, name: str) -> bool:
-    if name == "external_account":
-        return bool(account["external_accounts"]["data"])
-    if name == "company.tax_id":
-        return bool(account.get("company", {}).get("tax_id_provided"))
-    if name.startswith(("representative.", "owners.")):
-        return bool(account.get("company", {}).get("owners_provided"))
-    value: Any = account
-    for member in name.split("."):
-        value = value.get(member) if isinstance(value, dict) else None
-    return bool(value)

@@ -5,8 +5,10 @@ Account objects are kept in the platform's scope, by id; what an account owns is
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from fake_stripe.errors import ApiError, invalid
-from fake_stripe.objects import account_shape, capabilities
+from fake_stripe.objects import account_requirements, account_shape, capabilities
 from fake_stripe.objects.metadata import merged_metadata
 from fake_stripe.objects.registry import Call, operation
 from fake_stripe.render.lists import paginate
@@ -212,13 +214,14 @@ def refresh(home: Scope, account: Wire) -> Wire:
         return {}
     scope = home.world.scope(account["id"], livemode=home.livemode)
     wanted = capabilities.requested(scope)
-    due = [] if rejected else account_shape.due(account, wanted=bool(wanted))
+    asked = account_requirements.of_account(account, list(scope.list("person")), wanted=bool(wanted))
+    due, later = ([], []) if rejected else asked
     active = capabilities.settle(scope, account, due=due, rejected=bool(rejected))
     standard = account["type"] == "standard"
     ready = not due and not rejected and (standard or bool(wanted))
     return home.update(
         account,
-        requirements=account_shape.requirements(due, disabled_reason=rejected or _disabled(due)),
+        requirements=account_shape.requirements(due, later=later, disabled_reason=rejected or _disabled(due)),
         capabilities=active,
         details_submitted=not due and (standard or bool(wanted)),
         charges_enabled=ready and (standard or active.get("card_payments") == "active"),
@@ -255,8 +258,23 @@ def _apply(account: Wire, params: Wire) -> None:
             account[name] = merged(account[name], params[name])
     if isinstance(params.get("company"), dict):
         account["company"] = _company(account, params["company"])
+    _name(account)
     if "metadata" in params:
         account["metadata"] = merged_metadata(account["metadata"], params["metadata"])
+
+
+def _name(account: Wire) -> None:
+    """What Stripe shows shoppers and the dashboard, worked out from the business's name and address on the web."""
+    profile, shown = account["business_profile"], account["settings"]
+    name = profile.get("name") or (account.get("company") or {}).get("name")
+    if name and not shown["payments"]["statement_descriptor"]:
+        plain = str(name).upper()
+        shown["payments"] = shown["payments"] | {"statement_descriptor": plain[:22]}
+        prefix = shown["card_payments"]["statement_descriptor_prefix"] or plain[:10]
+        shown["card_payments"] = shown["card_payments"] | {"statement_descriptor_prefix": prefix}
+    host = urlsplit(str(profile.get("url") or "")).hostname
+    if host and not shown["dashboard"]["display_name"]:
+        shown["dashboard"] = shown["dashboard"] | {"display_name": host.rpartition(".")[0] or host}
 
 
 def _company(account: Wire, given: Wire) -> Wire:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fake_stripe.objects import accounts, files
+from fake_stripe.objects import account_requirements, accounts, files
 from fake_stripe.objects.metadata import merged_metadata
 from fake_stripe.objects.registry import Call, operation
 from fake_stripe.render.lists import paginate
@@ -20,18 +20,23 @@ _SHOWN = (
 _ADDRESS = ("city", "country", "line1", "line2", "postal_code", "state")
 
 
+def _country(scope: Scope) -> str:
+    return str(accounts.account_of(scope.world, scope.account_id, livemode=scope.livemode)["country"])
+
+
 def _build(scope: Scope, params: Wire) -> Wire:
-    country = accounts.account_of(scope.world, scope.account_id, livemode=scope.livemode)["country"]
+    country = _country(scope)
     document: Wire = {"back": None, "details": None, "details_code": None, "front": None}
     person: Wire = {
         "id": scope.new_id("person"),
         "object": "person",
         "account": scope.account_id,
+        "additional_tos_acceptances": {"account": {"date": None, "ip": None, "user_agent": None}},
         "address": {**dict.fromkeys(_ADDRESS), "country": country},
         "created": scope.world.clock.now(),
         "dob": {"day": None, "month": None, "year": None},
         "first_name": None,
-        "future_requirements": _nothing_due(),
+        "future_requirements": _due([]),
         "id_number_provided": False,
         "last_name": None,
         "metadata": {},
@@ -40,7 +45,7 @@ def _build(scope: Scope, params: Wire) -> Wire:
             "percent_ownership": None,
             "title": None,
         },
-        "requirements": _nothing_due(),
+        "requirements": _due([]),
         "ssn_last_4_provided": False,
         "verification": {
             "additional_document": dict(document),
@@ -50,28 +55,31 @@ def _build(scope: Scope, params: Wire) -> Wire:
             "status": "unverified",
         },
     }
-    _apply(person, params)
+    _apply(person, params, country)
     return person
 
 
-def _nothing_due() -> Wire:
+def _due(names: list[str]) -> Wire:
     return {
         "alternatives": [],
-        "currently_due": [],
+        "currently_due": list(names),
         "errors": [],
-        "eventually_due": [],
-        "past_due": [],
+        "eventually_due": list(names),
+        "past_due": list(names),
         "pending_verification": [],
     }
 
 
-def _apply(person: Wire, params: Wire) -> None:
+def _apply(person: Wire, params: Wire, country: str) -> None:
     for name in _SHOWN:
         if name in params:
             person[name] = params[name] or None
     for name in ("address", "dob", "relationship", "verification"):
         if isinstance(params.get(name), dict):
             person[name] = accounts.merged(person.get(name) or {}, params[name])
+    share = person["relationship"].get("percent_ownership")
+    if share is not None:
+        person["relationship"]["percent_ownership"] = float(share)
     if params.get("id_number") or params.get("id_number_secondary"):
         person["id_number_provided"] = True
     if params.get("ssn_last_4") or len(str(params.get("id_number") or "")) == 9:
@@ -80,6 +88,7 @@ def _apply(person: Wire, params: Wire) -> None:
         person["verification"]["status"] = "verified"
     if "metadata" in params:
         person["metadata"] = merged_metadata(person["metadata"], params["metadata"])
+    person["requirements"] = _due(account_requirements.of_person(person, country))
 
 
 def set_individual(scope: Scope, account: Wire, given: Any) -> None:
@@ -99,7 +108,7 @@ def set_individual(scope: Scope, account: Wire, given: Any) -> None:
 
 def _change(scope: Scope, person: Wire, params: Wire) -> Wire:
     changed = dict(person)
-    _apply(changed, params)
+    _apply(changed, params, _country(scope))
     return scope.update(person, **{name: value for name, value in changed.items() if value != person.get(name)})
 
 
@@ -110,6 +119,7 @@ def create(call: Call) -> Wire:
     files.refuse_unknown(scope, call.params)
     person = scope.insert(_build(scope, call.params))
     scope.emit("person.created", person)
+    _refresh(scope)
     return person
 
 
@@ -140,6 +150,7 @@ def update(call: Call) -> Wire:
     previous = _change(scope, person, call.params)
     if previous:
         scope.emit("person.updated", person, previous)
+        _refresh(scope)
     return person
 
 
@@ -149,7 +160,15 @@ def delete(call: Call) -> Wire:
     scope = _own(call)
     person = scope.require("person", call.path["person"], param="person", in_path=True)
     scope.emit("person.deleted", person)
-    return scope.delete(person)
+    left = scope.delete(person)
+    _refresh(scope)
+    return left
+
+
+def _refresh(scope: Scope) -> None:
+    """A person more or less changes what is asked of the account."""
+    account = accounts.account_of(scope.world, scope.account_id, livemode=scope.livemode)
+    accounts.refresh(scope.world.platform_scope(scope.livemode), account)
 
 
 def _own(call: Call) -> Scope:

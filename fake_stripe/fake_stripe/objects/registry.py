@@ -65,7 +65,7 @@ _loaded: set[str] = set()
 # First segment after /v1/ -> the modules that register its operations, where it is not simply the module of that name.
 _MODULES: dict[str, tuple[str, ...]] = {
     "account": ("accounts",),
-    "accounts": ("accounts", "capabilities", "external_accounts", "persons"),
+    "accounts": ("accounts", "account_links", "capabilities", "external_accounts", "persons"),
     "customers": ("customers", "customer_sources", "payment_method_lists", "customer_balances", "tax_ids"),
     "payment_methods": (
         "payment_methods",
