@@ -128,6 +128,9 @@ bench: $(BENCH_NEEDS)     ## all benchmarks, into bench/results (some 25 minutes
 bench-short: $(BENCH_NEEDS)  ## their short form, and that nothing became much dearer (under 4 minutes)
 	@$(BENCH) --short --check $(if $(ONLY),--only $(ONLY))
 
+docs-code: clients        ## run the commands and the Go, Node and Java code that the pages show (some 2 minutes)
+	@$(PY) -m tests.docs_code.run
+
 generate: $(VENV)/.dev    ## regenerate what is generated: Python code of the contract, coverage page
 	@PATH=$(CURDIR)/$(BIN):$$PATH $(PY) protos/generate.py
 	@$(BIN)/fake-stripe coverage --markdown > docs/fake-stripe-coverage.md

@@ -17,6 +17,8 @@ import yaml
 from cloneservice.testing import LocalCloneService
 
 from docs.site import drawings
+from fake_stripe import FakeStripe
+from tests.docs_code import shell
 from tests.docs_code.blocks import PROGRAMS, ROOT, TEXT, Block, blocks, blocks_of, runnable
 
 STORIES = {
@@ -30,8 +32,8 @@ TEST_FILES = [block for block in runnable("python") if block.is_test]
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[LocalCloneService]:
-    """What `127.0.0.1:50051`, `cus_...` and `acct_...` mean in a page."""
-    with LocalCloneService() as running:
+    """What `127.0.0.1:50051`, `cus_...` and `acct_...` mean in a page: what `cloneservice-server dev` serves."""
+    with FakeStripe(seed="dev", api_key="sk_test_dev") as fake, LocalCloneService(fake, fake.api_key) as running:
         yield running
 
 
@@ -60,10 +62,10 @@ def test_the_test_files_of_the_pages_pass(tmp_path: Path) -> None:
     for block in TEST_FILES:
         name = "_".join([*Path(block.page).with_suffix("").parts, str(block.line)]).replace("-", "_")
         (tmp_path / f"test_{name}.py").write_text(block.code, encoding="utf-8")
-    plugins = ["-p", "fake_stripe.pytest_plugin", "-p", "cloneservice_server.pytest_plugin", "-p", "pytest_asyncio"]
+    plugins = ["-p", "fake_stripe.pytest_plugin", "-p", "cloneservice_server.pytest_plugin"]
     paths = os.pathsep.join(str(ROOT / folder) for folder in ("client", "server", "fake_stripe"))
     environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": paths}
-    command = [sys.executable, "-m", "pytest", "-q", "--rootdir", str(tmp_path), "-o", "asyncio_mode=auto", *plugins]
+    command = [sys.executable, "-m", "pytest", "-q", "--rootdir", str(tmp_path), *plugins]
     done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, check=False, env=environment)
 
     assert len(TEST_FILES) > 1
@@ -93,3 +95,25 @@ def test_a_marker_belongs_to_the_block_below_it() -> None:
     marked, indented = blocks_of("page.md", page)
     assert (marked.line, marked.language, marked.not_run) == (2, "console", "needs a cluster here")
     assert (indented.code, indented.not_run) == ("if a:\n    b\n", "")
+
+
+def test_what_a_command_prints_is_held_against_the_page() -> None:
+    page = "```console\n$ pay --to a \\\n    --now  # at once\nstate ... paid\n...\n$ serve\n```\n"
+    commands = shell.commands_of(list(blocks_of("page.md", page)))
+    printed = "id 17\nstate   paid\n\n##### 0\nup\n\n##### 1\n"
+
+    assert commands == [("pay --to a --now", ["state ... paid", "..."]), ("serve", [])]
+    shell.compare(commands, printed)
+    with pytest.raises(shell.Unexpected, match="should print: state"):
+        shell.compare(commands, printed.replace("paid", "declined"))
+    with pytest.raises(shell.Unexpected, match="stopped in: serve"):
+        shell.compare(commands, "state paid\n\n##### 0\nno such port")
+
+
+def test_servers_that_a_page_starts_are_waited_for() -> None:
+    lines = shell.script_of(["fake-stripe serve --port 7", "cloneservice-server serve &", "curl x"]).splitlines()
+
+    assert "fake-stripe serve --port 7 &" in lines
+    assert lines[lines.index("fake-stripe serve --port 7 &") + 1] == "ready 7"
+    assert 'ready "${CLONESERVICE_LISTEN#*:}"' in lines
+    assert "curl x" in lines
