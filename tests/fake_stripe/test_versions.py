@@ -102,3 +102,23 @@ def test_payment_methods_of_the_dashboard_are_the_default_since_2023_08_16() -> 
     new = api.post("/v1/payment_intents", amount=900, currency="usd", version="2023-08-16")
     assert (old["automatic_payment_methods"], old["payment_method_types"]) == (None, ["card"])
     assert new["automatic_payment_methods"]["enabled"] is True
+
+
+def test_charges_and_invoices_can_be_expanded_in_the_versions_that_have_them() -> None:
+    api = Api(seed="versions")
+    wanted: dict[str, object] = {"amount": 900, "currency": "usd", "payment_method_types": ["card"], "confirm": True}
+    paid = api.done("POST", "/v1/payment_intents", {"payment_method": "pm_card_visa", **wanted})
+    path = f"/v1/payment_intents/{paid['id']}"
+    for version in ("2020-08-27", None):
+        shown = api.get(path, version=version, expand=["charges.data.balance_transaction", "latest_charge.invoice"])
+        assert shown["charges"]["data"][0]["balance_transaction"]["object"] == "balance_transaction"
+        assert shown["latest_charge"]["invoice"] is None
+    for name, version in (("charges", "2022-11-15"), ("invoice", NEWEST), ("latest_charge.invoice", NEWEST)):
+        status, body, _ = api.send("GET", path, {"expand": [name]}, version=version)
+        assert (status, body["error"]["message"]) == (400, f"This property cannot be expanded ({name}).")
+
+
+def test_what_is_not_there_cannot_be_expanded_however_deep_the_wish() -> None:
+    api = Api(seed="versions")
+    error = api.refused(400, "GET", f"/v1/customers/{api.customer()}", expand=["nothing.of.this"])
+    assert error["message"].startswith("This property cannot be expanded (nothing")

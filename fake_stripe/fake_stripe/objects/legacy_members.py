@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fake_stripe.objects.refunds import refunds_of
+from fake_stripe.objects.registry import expansion
 from fake_stripe.render.lists import list_object
 from fake_stripe.scope import Scope, Wire
 
@@ -20,10 +21,11 @@ def complete(scope: Scope, value: Wire) -> Wire:
     """`value` with the old members of every charge and PaymentIntent in it; stored objects stay as they are."""
     kind = value.get("object")
     shown = value
-    if kind == "charge" and "refunds" not in value and value.get("id"):
-        shown = {**value, "refunds": refunds_of(scope, value)}
-    elif kind == "payment_intent" and "charges" not in value:
-        shown = {**value, "charges": charges_of(scope, value), "invoice": None}
+    if kind == "charge" and value.get("id"):
+        refunds = {} if "refunds" in value else {"refunds": refunds_of(scope, value)}
+        shown = {"invoice": None, **value, **refunds}
+    elif kind == "payment_intent":
+        shown = {"charges": charges_of(scope, value), "invoice": None} | value
     for name in _REFERENCES:
         inside = shown.get(name)
         if isinstance(inside, dict) and "object" in inside:
@@ -40,6 +42,7 @@ def _with(shown: Wire, original: Wire, name: str, value: Any) -> Wire:
     return shown
 
 
+@expansion("payment_intent", "charges")
 def charges_of(scope: Scope, intent: Wire) -> Wire:
     """The `charges` of a PaymentIntent, newest first, as before 2022-11-15: only the latest is embedded."""
     named = intent["latest_charge"]

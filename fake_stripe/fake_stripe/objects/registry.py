@@ -87,6 +87,7 @@ _EXPANDING: dict[str, tuple[str, ...]] = {
     "customer": ("customers", "customer_sources", "customer_balances", "tax_ids"),
     "charge": ("charges", "refunds"),
     "account": ("accounts",),
+    "payment_intent": ("legacy_members",),
 }
 
 

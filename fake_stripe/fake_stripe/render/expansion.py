@@ -12,6 +12,16 @@ MAX_DEPTH = 4
 
 Tree = dict[str, "Tree"]
 
+_UNTIL = {
+    ("charge", "destination"): "9999",
+    ("charge", "dispute"): "9999",
+    ("charge", "invoice"): "2025-03-31",
+    ("charge", "order"): "9999",
+    ("payment_intent", "charges"): "2022-11-15",
+    ("payment_intent", "invoice"): "2025-03-31",
+}
+"""Members that the newest document does not have, and the version that took them away: expandable before it."""
+
 _LEGACY = frozenset({"card", "source", "bank_account"})
 """What a `payment_method` may name besides PaymentMethods; it is shown as one."""
 
@@ -85,7 +95,7 @@ def _expand(value: Wire, tree: Tree, at: At) -> Wire:
 
 
 def _expand_member(shown: Wire, name: str, below: Tree, at: At) -> None:
-    expander = expander_for(at.owner, at.within) if at.owner else None
+    expander = expander_for(at.owner, at.within) if at.owner and _has_version(at) else None
     found: Any = expander(at.scope, shown) if expander else shown.get(name)
     if isinstance(found, str):
         shown[name] = _named(shown, found, below, at)
@@ -93,7 +103,7 @@ def _expand_member(shown: Wire, name: str, below: Tree, at: At) -> None:
         shown[name] = _within(found, below, at, known=expander is not None)
     elif isinstance(found, list):
         shown[name] = [_listed(item, below, at) for item in found]
-    elif found is not None or not (expander or below or expandable(at.owner, at.within)):
+    elif found is not None or not (expander or (below and name in shown) or _may_expand(at)):
         raise _not_expandable(at)
     elif expander:
         shown[name] = None
@@ -103,7 +113,7 @@ def _named(holder: Wire, id_: str, below: Tree, at: At) -> Any:
     target, where = resolve(at.scope, holder, id_)
     if target is not None:
         return _expand(target, below, at.inside(target, where))
-    if not expandable(at.owner, at.within):
+    if not _may_expand(at):
         raise _not_expandable(at)
     return id_
 
@@ -111,7 +121,7 @@ def _named(holder: Wire, id_: str, below: Tree, at: At) -> Any:
 def _within(found: Wire, below: Tree, at: At, *, known: bool) -> Wire:
     if "object" in found:
         return _expand(found, below, at.inside(found, _home(at.scope, found))) if below else found
-    if not below and not known and not expandable(at.owner, at.within):
+    if not below and not known and not _may_expand(at):
         raise _not_expandable(at)
     return _expand(found, below, at)
 
@@ -121,6 +131,17 @@ def _listed(item: Any, below: Tree, at: At) -> Any:
         target, where = resolve(at.scope, {}, item)
         return item if target is None else _expand(target, below, at.inside(target, where))
     return _expand(item, below, at.inside(item, at.scope)) if isinstance(item, dict) else item
+
+
+def _may_expand(at: At) -> bool:
+    return expandable(at.owner, at.within) or ((at.owner, at.within) in _UNTIL and _has_version(at))
+
+
+def _has_version(at: At) -> bool:
+    """Whether this member is there in the version of the call; calls that name none see the members of all versions."""
+    until = _UNTIL.get((at.owner, at.within))
+    call = at.scope.world.current
+    return until is None or call is None or not call.pinned or call.version < until
 
 
 def _not_expandable(at: At) -> Exception:
