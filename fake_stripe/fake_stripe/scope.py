@@ -24,6 +24,7 @@ NOUNS: dict[str, tuple[str, str]] = {
     "bank_account": ("external account", "id"),
     "card": ("source", "id"),
     "file": ("file upload", "file"),
+    "test_helpers.test_clock": ("test clock", "id"),
 }
 
 _ANOTHER_ACCOUNT = (

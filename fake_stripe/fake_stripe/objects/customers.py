@@ -140,7 +140,10 @@ def _changes(scope: Scope, customer: Wire, params: Wire) -> Wire:
     if params.get("invoice_settings"):
         changes["invoice_settings"] = _invoice_settings(customer, params["invoice_settings"])
     if params.get("test_clock"):
-        changes["test_clock"] = params["test_clock"]
+        clock = scope.get("test_helpers.test_clock", params["test_clock"])
+        if clock is None:
+            raise scope.missing("test_helpers.test_clock", params["test_clock"], param="test_clock")
+        changes["test_clock"] = clock["id"]
     if isinstance(params.get("tax"), dict):
         scope.hidden(customer["id"])["tax_ip"] = unset_to_none(params["tax"].get("ip_address"))
     return changes
@@ -201,12 +204,18 @@ def update(call: Call) -> Wire:
 
 @operation("DELETE", "/v1/customers/{customer}")
 def delete(call: Call) -> Wire:
-    """Deletes a customer for good: its PaymentMethods are detached and used up, its sources are gone."""
-    scope = call.scope
-    customer = scope.require("customer", call.path["customer"], in_path=True)
+    """Deletes a customer for good: its PaymentMethods are detached and used up, its sources and subscriptions gone."""
+    return remove(call.scope, call.scope.require("customer", call.path["customer"], in_path=True))
+
+
+def remove(scope: Scope, customer: Wire) -> Wire:
+    """`delete`, of a customer at hand; returns what is left of it."""
     for found in list(scope.list("payment_method", customer=customer["id"])):
         payment_methods.release(scope, found)
     customer_sources.remove_all(scope, customer["id"])
+    for subscription in list(scope.list("subscription", customer=customer["id"], status="active")):
+        scope.update(subscription, status="canceled", canceled_at=scope.world.now, ended_at=scope.world.now)
+        scope.emit("customer.subscription.deleted", subscription)
     left = scope.delete(customer)
     scope.emit("customer.deleted", customer)
     return left
@@ -221,9 +230,12 @@ def delete_discount(call: Call) -> Wire:
 
 @operation("GET", "/v1/customers")
 def list_all(call: Call) -> Wire:
-    """Customers, newest first; `email` is compared exactly."""
+    """Customers, newest first; `email` is compared exactly. Those with a test clock show only when it is named."""
     asked = {name: call.params.get(name) or None for name in ("email", "test_clock")}
-    return paginate(call, call.scope.list("customer", **asked), "/v1/customers", type="customer")
+    found = call.scope.list("customer", **asked)
+    if asked["test_clock"] is None:
+        found = (customer for customer in found if customer["test_clock"] is None)
+    return paginate(call, found, "/v1/customers", type="customer")
 
 
 @operation("GET", "/v1/customers/search")

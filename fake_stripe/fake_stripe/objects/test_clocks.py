@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fake_stripe.errors import invalid
+from fake_stripe.objects import customers
 from fake_stripe.objects.registry import Call, operation
 from fake_stripe.render.lists import paginate
 from fake_stripe.scope import Wire
@@ -13,7 +14,7 @@ _BASE = "/v1/test_helpers/test_clocks"
 @operation("POST", "/v1/test_helpers/test_clocks")
 def create(call: Call) -> Wire:
     """A clock that stands at `frozen_time` (unix seconds)."""
-    return call.scope.insert(
+    clock = call.scope.insert(
         {
             "id": call.scope.new_id("clock"),
             "object": "test_helpers.test_clock",
@@ -26,6 +27,8 @@ def create(call: Call) -> Wire:
             "status_details": {},
         }
     )
+    call.scope.emit("test_helpers.test_clock.created", clock)
+    return clock
 
 
 def params_time(call: Call) -> int:
@@ -47,8 +50,12 @@ def retrieve(call: Call) -> Wire:
 
 @operation("DELETE", "/v1/test_helpers/test_clocks/{test_clock}")
 def delete(call: Call) -> Wire:
-    """Removes a clock."""
-    return call.scope.delete(retrieve(call))
+    """Removes a clock, and with it the customers that live by it."""
+    clock = retrieve(call)
+    for customer in list(call.scope.list("customer", test_clock=clock["id"])):
+        customers.remove(call.scope, customer)
+    call.scope.emit("test_helpers.test_clock.deleted", clock)
+    return call.scope.delete(clock)
 
 
 @operation("POST", "/v1/test_helpers/test_clocks/{test_clock}/advance")
