@@ -60,6 +60,31 @@ def test_funds_are_pending_until_their_day(api: Api) -> None:
     assert api.get(f"/v1/balance_transactions/{transaction['id']}")["status"] == "available"
 
 
+def test_the_funds_of_each_day_become_available_on_their_own(api: Api) -> None:
+    for days in (0, 1, 1):
+        api.world.advance(days * 86_400)
+        paid(api)
+    api.world.advance(5 * 86_400)  # the day of the first one; the others follow, each on its day
+
+    sides = []
+    for _ in range(3):
+        balance = api.get("/v1/balance")
+        sides.append((balance["available"][0]["amount"], balance["pending"][0]["amount"]))
+        api.world.advance(86_400)
+
+    assert sides == [(941, 1882), (1882, 941), (2823, 0)]
+
+
+def test_what_a_payment_has_to_remember_of_the_balance_does_not_grow_with_those_before(api: Api) -> None:
+    scope = api.world.platform_scope(livemode=False)
+    sizes = []
+    for _ in range(3):
+        paid(api)
+        sizes.append(len(scope.hidden("balance")["usd"]["maturing"]))
+
+    assert sizes == [1, 1, 1]
+
+
 @pytest.mark.parametrize("magic", ["pm_card_bypassPending", "pm_card_bypassPendingInternational"])
 def test_row_bypass_pending_is_available_at_once(api: Api, magic: str) -> None:
     assert paid(api, magic=magic)["status"] == "available"

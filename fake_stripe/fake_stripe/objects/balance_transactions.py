@@ -79,8 +79,9 @@ def _move(scope: Scope, transaction: Wire) -> None:
     empty = {"available": 0, "pending": 0, "maturing": []}
     state = scope.hidden(_BALANCE).setdefault(transaction["currency"], empty)
     state[transaction["status"]] += transaction["net"]
-    if transaction["status"] == "pending":
-        state["maturing"].append([transaction["available_on"], transaction["id"]])
+    # Days, not transactions: what is hidden is duplicated by every call that sees it, and must stay small.
+    if transaction["status"] == "pending" and transaction["available_on"] not in state["maturing"][-1:]:
+        state["maturing"].append(transaction["available_on"])
 
 
 def totals(scope: Scope) -> dict[str, tuple[int, int]]:
@@ -88,23 +89,21 @@ def totals(scope: Scope) -> dict[str, tuple[int, int]]:
     now = scope.world.clock.now()
     found: dict[str, tuple[int, int]] = {}
     for currency, state in scope.hidden(_BALANCE).items():
-        matured = 0
-        # In the order of their dates, since a world's clock only goes forward.
-        for available_on, id_ in state["maturing"]:
-            if available_on > now:
-                break
-            matured += 1
-            _mature(scope, state, id_)
-        del state["maturing"][:matured]
+        # In order, since a world's clock only goes forward.
+        if state["maturing"] and state["maturing"][0] <= now:
+            _mature(scope, state, currency)
         found[currency] = (state["available"], state["pending"])
     return found
 
 
-def _mature(scope: Scope, state: dict[str, Any], id_: str) -> None:
-    transaction = scope.require("balance_transaction", id_)
-    state["pending"] -= transaction["net"]
-    state["available"] += transaction["net"]
-    scope.update(transaction, status="available")
+def _mature(scope: Scope, state: dict[str, Any], currency: str) -> None:
+    now = scope.world.clock.now()
+    state["maturing"] = [day for day in state["maturing"] if day > now]
+    for transaction in reversed(list(scope.list("balance_transaction", currency=currency))):
+        if transaction["status"] == "pending" and transaction["available_on"] <= now:
+            state["pending"] -= transaction["net"]
+            state["available"] += transaction["net"]
+            scope.update(transaction, status="available")
 
 
 @operation("GET", "/v1/balance_transactions")
