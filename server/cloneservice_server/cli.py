@@ -22,6 +22,7 @@ from os import environ
 from typing import TYPE_CHECKING, Any
 
 from cloneservice_server import log_lines
+from cloneservice_server.collector import look_seldom
 from cloneservice_server.command_line import Parser, installed_version
 from cloneservice_server.ledger_commands import add_ledger_commands
 from cloneservice_server.operator_commands import add_operator_commands
@@ -247,6 +248,7 @@ async def _serve_until_stopped(
     await _start(app)
     if until_input_ends:
         _watch_input(loop, asked)
+    look_seldom()
     _announce(app, settings, shown, as_json=as_json)
     await asked.wait()
     await app.stop()
