@@ -122,11 +122,18 @@ def made(port: int, request: Request) -> str:
     return str(json.loads(body)["id"])
 
 
+PAYMENT = {"amount": "1999", "currency": "usd", "payment_method": "pm_card_visa", "payment_method_types[]": "card"}
+
+
 def confirm_cost_us(pid: int, port: int, count: int) -> float:
     """Confirming PaymentIntents that are made beforehand."""
-    form = {"amount": "1999", "currency": "usd", "payment_method": "pm_card_visa", "payment_method_types[]": "card"}
-    identifiers = [made(port, Request("POST", "/v1/payment_intents", form)) for _ in range(count)]
+    identifiers = [made(port, Request("POST", "/v1/payment_intents", PAYMENT)) for _ in range(count)]
     return cost_us(pid, port, count, lambda n: Request("POST", f"/v1/payment_intents/{identifiers[n]}/confirm", {}))
+
+
+def pay(_: int) -> Request:
+    """A payment that succeeds at once: intent, charge, balance transaction, five events."""
+    return Request("POST", "/v1/payment_intents", PAYMENT | {"confirm": "true"})
 
 
 def measure_targets(report: Report, burst_size: int) -> None:
@@ -145,27 +152,34 @@ def measure_targets(report: Report, burst_size: int) -> None:
 
 
 def measure_growth(report: Report, sizes: list[int], burst_size: int) -> None:
-    """CPU per request and memory by customers held. Memory is read before the bursts, which leave more customers."""
-    port, rows, held = free_port(), list[dict[str, Value]](), 1
-    costs: dict[str, list[float]] = {"get": [], "post": []}
+    """CPU per request and memory by what is held: customers, and a tenth as many payments.
+
+    Memory is read before the bursts, which leave more.
+    """
+    port, rows, held = free_port(), list[dict[str, Value]](), 0
+    costs: dict[str, list[float]] = {"get": [], "post": [], "confirm": []}
     with running(doubles.fake_stripe(port), port, "/_fake/health") as (pid, _):
         identifier = made(port, post_customer(0))
         for size in sizes:
             cost_us(pid, port, max(size - held, 1), post_customer)
+            cost_us(pid, port, max((size - held) // 10, 1), pay)
             memory = memory_mb(pid)
-            get = spread([cost_us(pid, port, burst_size, get_customer(identifier)) for _ in range(3)])
-            post = spread([cost_us(pid, port, burst_size // 3, post_customer) for _ in range(3)])
-            held = max(size, held + 1) + burst_size
-            rows.append({"case": size, "get": get, "post": post, "memory": memory})
-            costs["get"].append(get[0])
-            costs["post"].append(post[0])
+            row = {
+                "get": spread([cost_us(pid, port, burst_size, get_customer(identifier)) for _ in range(3)]),
+                "post": spread([cost_us(pid, port, burst_size // 3, post_customer) for _ in range(3)]),
+                "confirm": spread([confirm_cost_us(pid, port, burst_size // 15) for _ in range(3)]),
+            }
+            held = size + burst_size
+            rows.append({"case": size, **row, "memory": memory})
+            for key, found in row.items():
+                costs[key].append(found[0])
     columns = [Column("case", "customers held"), Column("get", "GET a customer, us"), Column("post", "POST one, us")]
-    columns.append(Column("memory", "memory, MB"))
+    columns += [Column("confirm", "confirm a payment, us"), Column("memory", "memory, MB")]
     report.table(Table("double_growth", "fake_stripe by what it holds, CPU of the server", columns, rows))
-    for key, name in (("get", "GET"), ("post", "POST")):
+    for key, name in (("get", "GET customer"), ("post", "POST customer"), ("confirm", "confirm PaymentIntent")):
         least, most = costs[key][0], costs[key][-1]
-        report.at_most(f"fake_stripe, {name} customer at {sizes[-1]:,}", most, TARGETS_US[f"{name} customer"], " us")
-        report.ratios[f"fake_stripe: {name}, most held / least held"] = most / least
+        report.at_most(f"fake_stripe, {name} at {sizes[-1]:,}", most, TARGETS_US[name], " us")
+        report.ratios[f"fake_stripe: {name.split()[0]}, most held / least held"] = most / least
 
 
 @dataclass
