@@ -92,18 +92,22 @@ def check(parts: dict[str, Any], names: list[str], *, short: bool) -> bool:
     """Compare with the baseline; a part with a ratio that fails is measured once more, and the better one counts."""
     baseline = regression.load()
     if len(names) < len(PARTS):
-        baseline = {name: value for name, value in baseline.items() if name in ratios(parts)}
-    failing = {it.name for it in regression.compare(ratios(parts), baseline) if not it.holds}
+        baseline = {name: value for name, value in baseline.items() if name in _of(parts, names)}
+    failing = {it.name for it in regression.compare(_of(parts, names), baseline) if not it.holds}
     for name in names:
         before = parts[name]["ratios"]
         if failing & before.keys():
             after = measure(PARTS[name], short=short)
             better = {key: min(value, after["ratios"].get(key, value)) for key, value in before.items()}
             parts[name] = after | {"ratios": better}
-    findings = regression.compare(ratios(parts), baseline)
+    findings = regression.compare(_of(parts, names), baseline)
     for finding in findings:
         print(finding)
     return all(finding.holds for finding in findings)
+
+
+def _of(parts: dict[str, Any], names: list[str]) -> dict[str, float]:
+    return ratios({name: parts[name] for name in names})
 
 
 def main() -> int:
@@ -116,12 +120,12 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="where the results go")
     given = parser.parse_args()
     folder = given.out or (RESULTS / "local" if given.short else RESULTS)
-    parts: dict[str, Any] = {} if given.short else dict(page.read(folder)["parts"])
+    parts: dict[str, Any] = dict(page.read(folder)["parts"])
     for name in given.only:
         parts[name] = measure(PARTS[name], short=given.short)
         write(parts, folder)
     if given.accept:
-        regression.save((regression.load() if regression.BASELINE.exists() else {}) | ratios(parts))
+        regression.save(regression.load() | _of(parts, given.only))
     good = not given.check or check(parts, given.only, short=given.short)
     write(parts, folder)
     print(f"results: {folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder}/README.md")
