@@ -52,6 +52,12 @@ class Block:
         return f"{self.page}:{self.line}"
 
     @property
+    def file(self) -> str:
+        """The name of the file that it is, if its first line says so: the page's commands run it."""
+        named = re.match(r"# (\w+\.py)\n", self.code)
+        return named[1] if named and self.language == "python" else ""
+
+    @property
     def is_test(self) -> bool:
         """Whether it is a test file and not a program."""
         return self.language == "python" and "def test_" in self.code

@@ -150,7 +150,8 @@ def main(names: Sequence[str]) -> int:
                 outcomes.append(_told(f"{block.place} {block.language}", work))
     if not names or "console" in names:
         for page, found in groupby(runnable("console"), lambda block: block.page):
-            outcomes.append(_told(f"{page} console", partial(shell.play, list(found))))
+            files = [block for block in runnable("python") if block.page == page and block.file]
+            outcomes.append(_told(f"{page} console", partial(shell.play, list(found), files)))
     print(f"{outcomes.count(True)} passed, {outcomes.count(False)} failed")
     return 0 if outcomes and all(outcomes) else 1
 

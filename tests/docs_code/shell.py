@@ -93,14 +93,16 @@ def script_of(commands: Sequence[str]) -> str:
     return "\n".join([*lines, ""])
 
 
-def play(blocks: Sequence[Block]) -> None:
-    """Run all commands of one page. Raises Unexpected."""
+def play(blocks: Sequence[Block], files: Sequence[Block] = ()) -> None:
+    """Run all commands of one page, with the files that it shows beside them. Raises Unexpected."""
     commands = commands_of(blocks)
     with _dev() as stripe, tempfile.TemporaryDirectory() as folder:
         ports = dict(zip(("50051", "50052", "12111"), map(str, free_ports(3)), strict=True))
         named = {"cus_...": stripe["cus"], "acct_...": stripe["acct"], "sk_test_...": stripe["stripe_api_key"]}
         Path(folder, "customers.csv").write_text(f"customer\n{stripe['cus']}\n", encoding="utf-8")
         Path(folder, "accounts.csv").write_text(f"account\n{stripe['acct']}\n", encoding="utf-8")
+        for block in files:
+            Path(folder, block.file).write_text(told(block.code, ports), encoding="utf-8")
         address = f"127.0.0.1:{ports['50051']}"
         environment = {
             **os.environ,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import runpy
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -16,15 +17,13 @@ import pytest
 import yaml
 from cloneservice.testing import LocalCloneService
 
-from docs.site import drawings
+from docs.site import commands, drawings
 from fake_stripe import FakeStripe
 from tests.docs_code import shell
 from tests.docs_code.blocks import PROGRAMS, ROOT, TEXT, Block, blocks, blocks_of, runnable
 
-STORIES = {
-    page: list(found)
-    for page, found in groupby((block for block in runnable("python") if not block.is_test), lambda block: block.page)
-}
+PROGRAMS_HERE = [block for block in runnable("python") if not block.is_test and not block.file]
+STORIES = {page: list(found) for page, found in groupby(PROGRAMS_HERE, lambda block: block.page)}
 """Programs by page: those of one page run one after the other, each in its own namespace."""
 READERS: dict[str, Callable[[str], object]] = {"json": json.loads, "yaml": yaml.safe_load, "toml": tomllib.loads}
 TEST_FILES = [block for block in runnable("python") if block.is_test]
@@ -56,6 +55,13 @@ def test_the_programs_of_a_page_run(
         program = tmp_path / f"{Path(page).stem}_line_{block.line}.py"
         program.write_text(code, encoding="utf-8")
         runpy.run_path(str(program))
+
+
+@pytest.mark.parametrize("block", [block for block in blocks() if block.file], ids=lambda block: block.file)
+def test_a_file_that_a_page_shows_is_run_by_its_commands(block: Block) -> None:
+    shown = "".join(other.code for other in runnable("console") if other.page == block.page)
+
+    assert f"$ python {block.file}\n" in shown
 
 
 def test_the_test_files_of_the_pages_pass(tmp_path: Path) -> None:
@@ -97,17 +103,27 @@ def test_a_marker_belongs_to_the_block_below_it() -> None:
     assert (indented.code, indented.not_run) == ("if a:\n    b\n", "")
 
 
+@pytest.mark.parametrize(
+    "block", [block for block in blocks() if block.language == "console"], ids=lambda block: block.place
+)
+def test_our_programs_understand_each_command_whether_it_is_run_or_not(block: Block) -> None:
+    for command, _ in shell.commands_of([block]):
+        program, *words = shlex.split(command.replace(";", " ; ").partition(" &")[0])
+        if program in commands.PARSERS:
+            assert commands.PARSERS[program]().parse_args(words)
+
+
 def test_what_a_command_prints_is_held_against_the_page() -> None:
     page = "```console\n$ pay --to a \\\n    --now  # at once\nstate ... paid\n...\n$ serve\n```\n"
-    commands = shell.commands_of(list(blocks_of("page.md", page)))
+    typed = shell.commands_of(list(blocks_of("page.md", page)))
     printed = "id 17\nstate   paid\n\n##### 0\nup\n\n##### 1\n"
 
-    assert commands == [("pay --to a --now", ["state ... paid", "..."]), ("serve", [])]
-    shell.compare(commands, printed)
+    assert typed == [("pay --to a --now", ["state ... paid", "..."]), ("serve", [])]
+    shell.compare(typed, printed)
     with pytest.raises(shell.Unexpected, match="should print: state"):
-        shell.compare(commands, printed.replace("paid", "declined"))
+        shell.compare(typed, printed.replace("paid", "declined"))
     with pytest.raises(shell.Unexpected, match="stopped in: serve"):
-        shell.compare(commands, "state paid\n\n##### 0\nno such port")
+        shell.compare(typed, "state paid\n\n##### 0\nno such port")
 
 
 def test_servers_that_a_page_starts_are_waited_for() -> None:
