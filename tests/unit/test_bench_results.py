@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import charts, page, regression, suite
+from bench import charts, page, regression, saga_ledgers, suite
 
 RESULTS = Path(__file__).parents[2] / "bench" / "results"
 BASELINE = regression.load()
@@ -92,6 +92,15 @@ def test_names_at_the_ends_of_lines_never_touch() -> None:
     heights = [float(text.get("y", "")) for text in drawn.iter() if (text.text or "") in ("SQLite", "PostgreSQL")]
 
     assert abs(heights[0] - heights[1]) >= 14
+
+
+async def test_what_the_engine_asks_of_its_ledger_can_be_asked_of_another() -> None:
+    recorded = await saga_ledgers.record(2)
+
+    await saga_ledgers.replay("sqlite://:memory:", recorded, in_flight=2)
+
+    assert [asked[0][0] for asked in recorded] == ["begin_request"] * 2
+    assert [asked[-1][0] for asked in recorded] == ["commit"] * 2
 
 
 @pytest.mark.parametrize(
