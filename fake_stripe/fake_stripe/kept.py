@@ -8,6 +8,7 @@ moves, no invoice follows a subscription.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -81,7 +82,7 @@ def answer(call: Call) -> Wire:
         ApiError: `resource_missing` for an object that was never made.
     """
     known = shelves()
-    template = call.operation.path
+    call, template = _own(call)
     path, _, rest = template.partition("/{")
     shelf = known.get(path)
     if shelf is None:
@@ -98,6 +99,20 @@ def answer(call: Call) -> Wire:
     if call.operation.method == "DELETE":
         return _remove(call, found)
     return _change(call, found)
+
+
+_OF_A_CUSTOMER = "/v1/customers/{customer}"
+
+
+def _own(call: Call) -> tuple[Call, str]:
+    """The call and its template; what is asked of a customer's subscriptions is asked of those with that customer."""
+    template = call.operation.path
+    if not template.startswith(f"{_OF_A_CUSTOMER}/subscriptions"):
+        return call, template
+    customer = call.scope.require("customer", call.path["customer"], param="customer", in_path=True)
+    path = {name: value for name, value in call.path.items() if name != "customer"}
+    params = call.params if path else call.params | {"customer": customer["id"]}
+    return replace(call, path=path, params=params), template.replace(_OF_A_CUSTOMER, "/v1")
 
 
 def refuse_unknown(call: Call, given: Any, at: str = "") -> None:

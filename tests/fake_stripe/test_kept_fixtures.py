@@ -134,3 +134,15 @@ def test_a_customer_must_be_there(api: Api) -> None:
 def test_plans_of_the_clients_own_names_are_taken(api: Api) -> None:
     made = api.post("/v1/subscriptions", customer=api.customer(), items=[{"plan": "gold"}], coupon="TEN")
     assert made["status"] == "active"
+
+
+def test_the_subscriptions_of_a_customer_are_those_with_that_customer(api: Api) -> None:
+    mine, other = api.customer(), api.customer()
+    path = f"/v1/customers/{mine}/subscriptions"
+    made = api.post(path, items=[{"price": monthly(api)["id"]}])
+    assert made["customer"] == mine
+    assert [found["id"] for found in api.get(path)["data"]] == [made["id"]]
+    assert api.get(f"/v1/customers/{other}/subscriptions")["data"] == []
+    assert api.get(f"{path}/{made['id']}")["id"] == api.get(f"/v1/subscriptions/{made['id']}")["id"]
+    assert api.delete(f"{path}/{made['id']}")["status"] == "canceled"
+    api.refused(404, "GET", "/v1/customers/cus_nobody/subscriptions")

@@ -80,3 +80,36 @@ def test_parameters_that_exclude_each_other_are_named_both(api: Api, call: str, 
     error = api.refused(400, method, path, **params)
     assert error["code"] == "parameters_exclusive"
     assert error["message"] == f"You may only specify one of these parameters: {named}."
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/v1/payment_intents", "return_url"),
+        ("/v1/checkout/sessions", "success_url"),
+        ("/v1/checkout/sessions", "cancel_url"),
+        ("/v1/billing_portal/sessions", "return_url"),
+    ],
+)
+def test_an_address_needs_a_scheme(api: Api, path: str, name: str) -> None:
+    needed: Wire = {"amount": 500, "currency": "usd", "confirm": True} if path.endswith("intents") else {}
+    error = api.refused(400, "POST", path, **needed, **{name: "undefined/thanks"})
+    assert (error["code"], error["param"]) == ("url_invalid", name)
+    assert error["message"] == "Invalid URL: An explicit scheme (such as https) must be provided."
+
+
+def test_an_apps_own_scheme_is_one(api: Api) -> None:
+    params: Wire = {"payment_method": "pm_card_visa", "payment_method_types": ["card"], "confirm": True, **ONE}
+    assert api.post("/v1/payment_intents", return_url="hats://paid", **params)["status"] == "succeeded"
+
+
+def test_a_whole_statement_descriptor_is_not_for_intents_that_take_cards(api: Api) -> None:
+    error = api.refused(400, "POST", "/v1/payment_intents", statement_descriptor="HATS", **ONE)
+    assert error["param"] == "statement_descriptor"
+    assert error["message"].startswith(
+        "The statement_descriptor parameter is not supported for the payment_method_type `card`."
+    )
+    made = api.post("/v1/payment_intents", statement_descriptor_suffix="HATS", **ONE)["id"]
+    api.refused(400, "POST", f"/v1/payment_intents/{made}", statement_descriptor="HATS")
+    bank = api.post("/v1/payment_intents", statement_descriptor="HATS", payment_method_types=["us_bank_account"], **ONE)
+    assert bank["statement_descriptor"] == "HATS"

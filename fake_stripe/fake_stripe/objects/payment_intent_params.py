@@ -15,6 +15,13 @@ _FEE_WITHOUT_CONNECT = (
     "Can only apply an application_fee_amount when the PaymentIntent is attempting a direct payment (using an OAuth key"
     " or Stripe-Account header) or destination payment (using `transfer_data[destination]`)."
 )
+_DESCRIPTOR_OF_CARDS = (
+    "The statement_descriptor parameter is not supported for the payment_method_type `card`. To continue supporting"
+    " payment_method_type `card`, please pass in `statement_descriptor_suffix` or remove the `statement_descriptor`"
+    " parameter altogether. Please see"
+    " https://support.stripe.com/questions/use-of-the-statement-descriptor-parameter-on-paymentintents-for-card-charges"
+    " for additional details."
+)
 _FEE_TOO_LARGE = "Application fee amount must be less than or equal to the charge amount"
 NO_CARD_PAYMENTS = "You cannot create a charge on a connected account without the `card_payments` capability enabled."
 NO_LIVE_CHARGES = (
@@ -46,6 +53,7 @@ def build(call: Call) -> Wire:
     check_fee(scope, params, amount=params["amount"], transfer_data=params.get("transfer_data") or None)
     check_account(scope)
     chosen = payment_method_types.choose(call, currency)
+    check_descriptor(params, chosen.types)
     intent_id = scope.new_id("pi")
     intent: Wire = {
         "id": intent_id,
@@ -89,6 +97,12 @@ def build(call: Call) -> Wire:
         "transfer_data": _transfer_data(params.get("transfer_data")),
     }
     return intent | {name: params.get(name) or None for name in PLAIN}
+
+
+def check_descriptor(params: Wire, types: list[str]) -> None:
+    """Raises for a whole `statement_descriptor` on an intent that takes cards; refused since February 2024."""
+    if params.get("statement_descriptor") and "card" in types:
+        raise invalid(_DESCRIPTOR_OF_CARDS, param="statement_descriptor")
 
 
 def _transfer_data(given: Any) -> Wire | None:

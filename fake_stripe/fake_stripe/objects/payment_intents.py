@@ -142,6 +142,7 @@ def _changes(call: Call, intent: Wire) -> Wire:
         allowed = payment_method_types.refuse_beside_allowed(params)
         compatible = payment_method_types.compatible(allowed, currency)
         changes |= {"allowed_payment_method_types": allowed, "payment_method_types": compatible}
+    parameters.check_descriptor(params, changes.get("payment_method_types") or intent["payment_method_types"])
     if "payment_method_options" in params or "payment_method_types" in changes:
         types = changes.get("payment_method_types") or intent["payment_method_types"]
         given = {**(intent["payment_method_options"] or {})}

@@ -112,6 +112,7 @@ def _change(scope: Scope, person: Wire, params: Wire) -> Wire:
     return scope.update(person, **{name: value for name, value in changed.items() if value != person.get(name)})
 
 
+@operation("POST", "/v1/accounts/{account}/people")
 @operation("POST", "/v1/accounts/{account}/persons")
 def create(call: Call) -> Wire:
     """A new person of the account; emits person.created on it."""
@@ -123,6 +124,7 @@ def create(call: Call) -> Wire:
     return person
 
 
+@operation("GET", "/v1/accounts/{account}/people")
 @operation("GET", "/v1/accounts/{account}/persons")
 def list_all(call: Call) -> Wire:
     """The persons of an account; `relationship[owner]=true` and the like narrow the list."""
@@ -135,12 +137,14 @@ def list_all(call: Call) -> Wire:
     return paginate(call, found, f"/v1/accounts/{call.path['account']}/persons")
 
 
+@operation("GET", "/v1/accounts/{account}/people/{person}")
 @operation("GET", "/v1/accounts/{account}/persons/{person}")
 def retrieve(call: Call) -> Wire:
     """One person."""
     return _own(call).require("person", call.path["person"], param="person", in_path=True)
 
 
+@operation("POST", "/v1/accounts/{account}/people/{person}")
 @operation("POST", "/v1/accounts/{account}/persons/{person}")
 def update(call: Call) -> Wire:
     """Changes a person; emits person.updated on the account."""
@@ -154,6 +158,7 @@ def update(call: Call) -> Wire:
     return person
 
 
+@operation("DELETE", "/v1/accounts/{account}/people/{person}")
 @operation("DELETE", "/v1/accounts/{account}/persons/{person}")
 def delete(call: Call) -> Wire:
     """Removes a person; emits person.deleted on the account."""

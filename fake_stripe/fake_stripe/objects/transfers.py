@@ -290,3 +290,12 @@ def list_reversals(call: Call) -> Wire:
 def retrieve_reversal(call: Call) -> Wire:
     """One reversal."""
     return call.scope.require("transfer_reversal", call.path["id"], in_path=True)
+
+
+@operation("POST", "/v1/transfers/{transfer}/reversals/{id}")
+def update_reversal(call: Call) -> Wire:
+    """Changes the metadata of a reversal."""
+    reversal = retrieve_reversal(call)
+    if "metadata" in call.params:
+        call.scope.update(reversal, metadata=merged_metadata(reversal["metadata"], call.params["metadata"]))
+    return reversal

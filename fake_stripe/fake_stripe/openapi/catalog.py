@@ -129,6 +129,10 @@ _WRITTEN: tree.Special = {
     "email": tree.as_email,
     "receipt_email": tree.as_email,
     "address": tree.unset_by_empty,
+    "cancel_url": tree.as_url,
+    "refresh_url": tree.as_url,
+    "return_url": tree.as_url,
+    "success_url": tree.as_url,
 }
 
 

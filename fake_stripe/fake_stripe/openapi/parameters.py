@@ -235,6 +235,11 @@ def as_email(found: Parameter) -> Parameter:
     return found.refined(f="email") if isinstance(found, String) else found
 
 
+def as_url(found: Parameter) -> Parameter:
+    """A text that must begin with a scheme."""
+    return found.refined(f="url") if isinstance(found, String) else found
+
+
 def as_metadata(found: Parameter) -> Parameter:
     """The map that Stripe keeps for the client."""
     return Metadata() if type(found) is Map else found

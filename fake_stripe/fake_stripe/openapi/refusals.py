@@ -75,6 +75,12 @@ def email(name: str, value: str) -> ApiError:
     return invalid(f"Invalid email address: {value}", code="email_invalid", param=name)
 
 
+def url(name: str) -> ApiError:
+    """`url_invalid`: no scheme."""
+    text = "Invalid URL: An explicit scheme (such as https) must be provided."
+    return invalid(text, code="url_invalid", param=name)
+
+
 def metadata_key(key: str, most: int) -> ApiError:
     """A metadata key that is too long."""
     return invalid(

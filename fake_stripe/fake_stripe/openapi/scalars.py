@@ -13,6 +13,7 @@ Facts = dict[str, Any]
 
 _INTEGER = re.compile(r"-?\d{1,19}")
 _NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")  # an app's own, too
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 _KNOWN_CURRENCIES = frozenset(CURRENCIES.split(", "))
 _LARGEST = 2**63 - 1
@@ -109,7 +110,18 @@ def _email(raw: str, name: str) -> str:
     return raw
 
 
-_FORMATS: dict[str, Callable[[str, str], str]] = {"currency": _currency, "decimal": _decimal, "email": _email}
+def _url(raw: str, name: str) -> str:
+    if _SCHEME.match(raw) is None:
+        raise refusals.url(name)
+    return raw
+
+
+_FORMATS: dict[str, Callable[[str, str], str]] = {
+    "currency": _currency,
+    "decimal": _decimal,
+    "email": _email,
+    "url": _url,
+}
 
 
 class Integer(Parameter):
