@@ -28,20 +28,35 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ".cloneservice.v1."
 MESSAGES_PAGE = "messages.md"
 SCALARS = {number: name.removeprefix("TYPE_").lower() for name, number in FieldDescriptorProto.Type.items()}
+REPEAT = "repeat with the same `request_id`"
 WHAT_TO_DO = {
-    "UNAVAILABLE": "repeat with the same `request_id`",
-    "ABORTED": "repeat with the same `request_id`",
-    "RESOURCE_EXHAUSTED": "wait, then repeat with the same `request_id`",
-    "DEADLINE_EXCEEDED": "repeat with the same `request_id` and more time",
-    "FAILED_PRECONDITION": "an answer: repeating gives it again",
-    "NOT_FOUND": "mend the id",
-    "INVALID_ARGUMENT": "mend the request",
-    "ALREADY_EXISTS": "take a new `request_id`, or the first parameters",
-    "UNAUTHENTICATED": "mend the credential",
-    "PERMISSION_DENIED": "mend the policy, or leave it",
-    "INTERNAL": "tell the operator; repeating is safe",
+    "REQUEST_ID_REUSED": "a mistake in the caller: one id, one set of parameters",
+    "REQUEST_IN_PROGRESS": REPEAT,
+    "RESOURCE_NOT_FOUND": "mend the id",
+    "CONNECTED_ACCOUNT_UNAVAILABLE": "ask the seller to connect again",
+    "CAPABILITY_MISSING": "ask the seller to complete the account",
+    "NOT_CLONEABLE": "take another payment method, or the flow that is named",
+    "CLONE_NOT_USABLE": "`CloneAndCharge` or `RefreshClone` makes a new one",
+    "CARD_DECLINED": "show it; a new attempt is a new `request_id`",
+    "AUTHENTICATION_REQUIRED": "bring the shopper back, then `ConfirmCharge`",
+    "INVALID_STATE": "read the resource, and decide anew",
+    "ETAG_MISMATCH": "read the resource, and decide anew",
+    "STRIPE_RATE_LIMITED": f"wait, then {REPEAT}",
+    "STRIPE_UNREACHABLE": REPEAT,
+    "STRIPE_OUTCOME_UNKNOWN": f"{REPEAT}, **never** with a new one",
+    "STRIPE_MISCONFIGURED": "tell the operator; repeating is safe",
+    "SERVICE_OVERLOADED": f"wait, then {REPEAT}",
+    "INVALID_REQUEST": "mend the fields that are named",
+    "DEADLINE_TOO_SHORT": f"{REPEAT} and more time",
+    "WEBHOOK_SIGNATURE_INVALID": "check the endpoint's secret",
+    "INTERNAL": "tell the operator the `error_id`; repeating is safe",
+    "LEDGER_UNAVAILABLE": REPEAT,
+    "CALLER_UNAUTHENTICATED": "mend the credential",
+    "CALLER_NOT_PERMITTED": "ask whoever keeps the policy",
+    "SERVICE_STOPPING": REPEAT,
+    "BASKET_NOT_CAPTURED": "an answer; with state BROKEN a person must settle it",
 }
-"""What a caller does, by the gRPC code alone; a reason's own comment may say more."""
+"""What a caller does, by reason: the codes do not tell (ABORTED is repeated for one reason, never for another)."""
 MESSAGES_HEAD = """# Messages
 
 What the [RPCs](rpcs.md) have in common. Amounts are whole minor units (cents, yen). States are open sets: treat one you
@@ -85,6 +100,11 @@ class Contract:
             for number, message in enumerate(one.message_type)
         }
 
+        services = [service for one in files.values() for service in one.service]
+        self._of_one_rpc = {
+            name for one in services for rpc in one.method for name in (rpc.input_type, rpc.output_type)
+        }
+
     # ------------------------------------------------------------------------------------------------------ the pages
 
     def rpcs_page(self) -> str:
@@ -101,10 +121,11 @@ class Contract:
 
     def messages_page(self) -> str:
         """What RPCs have in common: resources, their states, and enums."""
-        one = self._files["types"]
         parts = [MESSAGES_HEAD]
-        for number, message in enumerate(one.message_type):
-            parts.append(self._message("types", (_MESSAGE, number), message, depth=2))
+        for stem in ("types", "clone_service"):
+            for number, message in enumerate(self._files[stem].message_type):
+                if f"{PACKAGE}{message.name}" not in self._of_one_rpc:
+                    parts.append(self._message(stem, (_MESSAGE, number), message, depth=2))
         for stem in ("types", "clone_service"):
             for number, enum in enumerate(self._files[stem].enum_type):
                 parts.append(self._enum(stem, (_ENUM, number), enum, depth=2))
@@ -123,7 +144,7 @@ class Contract:
             text = re.sub(
                 rf"\s*{code}( \+ [A-Za-z +]+)?\.$", "", _prose(self._comments["errors", (_ENUM, 0, 2, number)])
             )
-            rows.append(f'| <span id="{name.lower()}">`{name}`</span> | `{code}` | {text} | {WHAT_TO_DO[code]} |\n')
+            rows.append(f'| <span id="{name.lower()}">`{name}`</span> | `{code}` | {text} | {WHAT_TO_DO[name]} |\n')
         details = [
             self._message("errors", (_MESSAGE, number), message, depth=2)
             for number, message in enumerate(one.message_type)
@@ -206,7 +227,7 @@ class Contract:
             return f"`{type_name.removeprefix('.')}`"
         name = type_name.removeprefix(PACKAGE)
         owner = self._messages.get(f"{PACKAGE}{name.partition('.')[0]}")
-        if owner is not None and owner[0] == "clone_service":
+        if owner is not None and f"{PACKAGE}{owner[2].name}" in self._of_one_rpc:
             return f"`{name}`"
         return f"[{name}]({MESSAGES_PAGE}#{name.lower().replace('.', '')})"
 

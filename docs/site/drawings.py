@@ -99,6 +99,64 @@ class Drawing:
         self.text(x, y + 4.3, str(number), "knockout", "middle")
 
 
+def overview() -> Drawing:
+    """What the service stands between."""
+    sheet = Drawing(
+        "overview",
+        860,
+        262,
+        "One saved card, many sellers",
+        "Your backend calls CloneService, which makes a clone, a customer and a charge on each seller's account, and "
+        "keeps in its ledger how they belong together.",
+    )
+    sheet.box(14, 92, 166, 78, "your backend", "any language, gRPC", "one request_id per order")
+    sheet.arrow((180, 131), (248, 131))
+    sheet.box(250, 68, 196, 126, "CloneService", "clone, attach, charge", "exactly once", kind="accent")
+    sheet.arrow((348, 194), (348, 212), head=False)
+    sheet.box(268, 212, 160, 42, "ledger", "SQLite or PostgreSQL")
+    sheet.text(348, 24, "saved once, on the platform", "soft", "middle")
+    sheet.text(348, 44, "cus_… visa 4242", "strong", "middle")
+    sheet.arrow((348, 52), (348, 66))
+    for y, seller, amount in ((20, "bakery", "19.99 USD"), (104, "florist", "25.00 USD"), (188, "grocer", "7.50 USD")):
+        sheet.band(540, y, 306, 66, f"acct_… {seller}")
+        sheet.box(556, y + 28, 84, 28, "clone")
+        sheet.box(654, y + 28, 84, 28, "customer")
+        sheet.box(752, y + 28, 84, 28, amount, kind="good")
+        sheet.arrow((446, 131), (492, 131), (492, y + 42), (554, y + 42))
+        sheet.arrow((640, y + 42), (652, y + 42))
+        sheet.arrow((738, y + 42), (750, y + 42))
+    return sheet
+
+
+def basket() -> Drawing:
+    """All sellers are paid, or none."""
+    sheet = Drawing(
+        "basket",
+        860,
+        262,
+        "A basket is paid whole or not at all",
+        "All parts are authorised; the decision is committed; then all are captured, or all are released.",
+    )
+    sheet.box(14, 100, 150, 62, "AUTHORIZING", "every seller's part", "is held, none taken")
+    sheet.box(300, 100, 190, 62, "the decision", "is committed: the point", "of no return", kind="accent")
+    sheet.arrow((164, 131), (298, 131))
+    sheet.text(231, 122, "asked all", "soft", "middle")
+    sheet.box(560, 28, 130, 50, "CAPTURING", "one by one")
+    sheet.box(560, 184, 130, 50, "CANCELING", "one by one")
+    sheet.arrow((490, 131), (525, 131), (525, 53), (558, 53))
+    sheet.arrow((490, 131), (525, 131), (525, 209), (558, 209))
+    sheet.text(517, 96, "all held", "soft", "end")
+    sheet.text(517, 190, "one refused", "soft", "end")
+    sheet.box(738, 28, 108, 50, "SUCCEEDED", "all are paid", kind="good")
+    sheet.box(738, 184, 108, 50, "CANCELED", "nobody is", kind="bad")
+    sheet.arrow((690, 53), (736, 53))
+    sheet.arrow((690, 209), (736, 209))
+    sheet.arrow((625, 78), (625, 182), dashed=True)
+    sheet.text(634, 124, "Stripe refuses a capture:", "soft")
+    sheet.text(634, 142, "what was taken is refunded", "soft")
+    return sheet
+
+
 def flows() -> Drawing:
     """Stripe's three ways to clone."""
     sheet = Drawing(
@@ -286,7 +344,7 @@ def charge_states() -> Drawing:
     return sheet
 
 
-DRAWINGS: Sequence[Callable[[], Drawing]] = (flows, saga, failure_windows, lineage, charge_states)
+DRAWINGS: Sequence[Callable[[], Drawing]] = (overview, basket, flows, saga, failure_windows, lineage, charge_states)
 
 
 def main() -> int:

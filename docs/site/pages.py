@@ -20,7 +20,8 @@ OUTSIDE = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "report-a-weakness.md",
-    "bench/README.md": "benchmarks.md",
+    "bench/README.md": "benchmarks/index.md",
+    "bench/results/README.md": "benchmarks/results.md",
     "client/go/README.md": "clients/go.md",
     "client/java/README.md": "clients/java.md",
     "client/node/README.md": "clients/node.md",
@@ -39,7 +40,7 @@ STANDS_FOR = {
 """Files that have a page made from them, or instead of them."""
 FENCE = re.compile(r"^[ >]*(```+|~~~+)")
 LINK = re.compile(r"(?P<image>!?)\[(?P<text>(?:[^\[\]`]|`[^`]*`)*)\]\((?P<target>[^)\s]+)\)")
-DRAWING = re.compile(r"^!\[(?P<alt>[^\]]*)\]\((?P<target>[^)\s]+\.svg)\)$", re.MULTILINE)
+DRAWING = re.compile(r"^!\[[^\]]*\]\((?P<target>[^)\s]*drawings/[^)\s]+\.svg)\)$", re.MULTILINE)
 TABS = re.compile(r"^<!-- tabs -->\n(.*?)^<!-- /tabs -->\n", re.MULTILINE | re.DOTALL)
 
 
@@ -108,8 +109,8 @@ class Site:
             return f"{found['image']}[{found['text']}]({_relative(self.places[named], place)}{anchor})"
         if not (self.root / named).exists():
             raise BrokenLink(f"{source} links to {target}, which is not there")
-        if named.startswith("docs/") and (self.root / named).is_file():
-            shown = named.removeprefix("docs/")
+        if (named.startswith("docs/") or found["image"]) and (self.root / named).is_file():
+            shown = f"{Path(place).parent}/{Path(named).name}" if found["image"] else named.removeprefix("docs/")
             self._copy(named, shown)
             return f"{found['image']}[{found['text']}]({_relative(shown, place)}{anchor})"
         return found["text"]

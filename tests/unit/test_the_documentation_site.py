@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cloneservice.v1 import clone_service_pb2, types_pb2
+from cloneservice_server.rpc.status import TABLE
 
 from docs.site.build import fetched_from_elsewhere
+from docs.site.contract import WHAT_TO_DO, Contract, descriptors
 from docs.site.pages import OUTSIDE, BrokenLink, Site, tabbed
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +31,7 @@ def test_every_page_of_the_repository_is_on_it(site: Site) -> None:
 
 def test_a_link_is_turned_to_where_its_page_went(site: Site) -> None:
     assert site.turned("docs/adr/index.md", "[it](../../bench/README.md#the-transport)") == (
-        "[it](../benchmarks.md#the-transport)"
+        "[it](../benchmarks/index.md#the-transport)"
     )
     assert site.turned("docs/scale.md", "[all](../protos/cloneservice/v1/errors.proto)") == "[all](reference/errors.md)"
 
@@ -63,3 +66,20 @@ def test_a_page_that_fetches_something_is_found(tmp_path: Path) -> None:
         "page.html: <script> https://d.example/x.js",
         "page.css: https://e.example/f.css",
     ]
+
+
+def test_every_reason_tells_the_caller_what_to_do() -> None:
+    assert WHAT_TO_DO.keys() == TABLE.keys()
+
+
+def test_the_reference_has_every_rpc_message_and_reason() -> None:
+    described = Contract(descriptors())
+    rpcs, messages, errors = described.rpcs_page(), described.messages_page(), described.errors_page()
+
+    for rpc in clone_service_pb2.DESCRIPTOR.services_by_name["CloneService"].methods:
+        assert f"\n## {rpc.name}\n" in rpcs
+    for message in types_pb2.DESCRIPTOR.message_types_by_name:
+        assert f"\n## {message}\n" in messages
+    assert all(f"`{reason}`" in errors for reason in TABLE)
+    assert "| **Calls to Stripe** | on the account POST `/v1/payment_intents/{pi}/capture`. |" in rpcs
+    assert "| `platform_customer_id` | string | **Required.**" in rpcs
