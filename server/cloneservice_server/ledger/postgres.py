@@ -116,7 +116,8 @@ class PostgresLedger(SqlLedger):
                 "statement_timeout": str(round(settings.statement_timeout_s * 1000)),
                 "idle_in_transaction_session_timeout": str(round(settings.statement_timeout_s * 1000)),
                 "default_transaction_isolation": "read committed",
-                "default_transaction_read_only": "on" if settings.read_only else "off",
+                # Not "off" for the others: by the server's own setting an operator takes writes away.
+                **({"default_transaction_read_only": "on"} if settings.read_only else {}),
                 "jit": "off",  # all statements are short
             },
         )
