@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from cloneservice.v1 import clone_service_pb2, types_pb2
 from cloneservice_server.rpc.status import TABLE
 
 from docs.site.build import fetched_from_elsewhere
+from docs.site.commands import PARSERS
 from docs.site.contract import WHAT_TO_DO, Contract, descriptors
 from docs.site.pages import OUTSIDE, BrokenLink, Site, tabbed
 
@@ -27,6 +29,15 @@ def test_every_page_of_the_repository_is_on_it(site: Site) -> None:
 
     assert set(OUTSIDE.values()) <= pages
     assert {"index.md", "guarantees.md", "adr/index.md", "fake-stripe-coverage.md"} <= pages
+
+
+def test_every_page_is_in_the_menu_once(site: Site) -> None:
+    config = (ROOT / "docs/site/mkdocs.yml").read_text(encoding="utf-8")
+    shown = re.findall(r"[\w/-]+\.md\b", config.partition("\nnav:")[2])
+    staged = {path.relative_to(site.folder).as_posix() for path in site.folder.rglob("*.md")}
+    made = {f"reference/{name}.md" for name in ("rpcs", "messages", "errors", *PARSERS)}
+
+    assert sorted(shown) == sorted(staged | made)
 
 
 def test_a_link_is_turned_to_where_its_page_went(site: Site) -> None:
