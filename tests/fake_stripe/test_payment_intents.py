@@ -395,3 +395,16 @@ def test_expansion_reaches_the_balance_transaction_of_the_latest_charge(api: Api
     made = intent(api, payment_method="pm_card_visa", confirm=True, expand=["latest_charge.balance_transaction"])
     transaction = made["latest_charge"]["balance_transaction"]
     assert (transaction["object"], transaction["amount"], transaction["fee"]) == ("balance_transaction", 1000, 59)
+
+
+@pytest.mark.parametrize(
+    ("kind", "currency", "known"),
+    [("bancontact", "usd", "eur"), ("us_bank_account", "eur", "usd"), ("p24", "usd", "eur, pln")],
+)
+def test_a_type_that_does_not_work_with_the_currency_is_refused(api: Api, kind: str, currency: str, known: str) -> None:
+    error = api.refused(400, "POST", INTENTS, amount=1000, currency=currency, payment_method_types=[kind])
+    assert error["param"] == "currency"
+    assert error["message"] == (
+        f"The currency provided ({currency}) is invalid. Payments with {kind} support the following currencies:"
+        f" {known}."
+    )

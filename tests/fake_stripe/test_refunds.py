@@ -223,3 +223,20 @@ def test_refunds_are_listed_by_charge_and_intent(api: Api) -> None:
 def test_a_yen_refund_is_worded_without_minor_units(api: Api) -> None:
     error = refused(api, charge=paid(api, currency="jpy")["latest_charge"], amount=2000)
     assert error["message"] == "Refund amount (¥2,000) is greater than charge amount (¥1,000)"
+
+
+def held(api: Api) -> Wire:
+    return paid(api, capture_method="manual")
+
+
+def test_a_hold_is_not_refunded_in_part(api: Api) -> None:
+    error = refused(api, payment_intent=held(api)["id"], amount=100)
+    assert error["param"] == "amount"
+    assert error["message"].startswith("You cannot partially refund an uncaptured charge.")
+
+
+def test_a_cancelled_hold_has_nothing_to_refund(api: Api) -> None:
+    intent = held(api)
+    api.post(f"/v1/payment_intents/{intent['id']}/cancel")
+    error = refused(api, charge=intent["latest_charge"])
+    assert error["message"] == f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund."

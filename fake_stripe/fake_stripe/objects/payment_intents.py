@@ -137,6 +137,7 @@ def _changes(call: Call, intent: Wire) -> Wire:
         changes["metadata"] = merged_metadata(intent["metadata"], params["metadata"])
     if params.get("payment_method_types"):
         named = payment_method_types.check_types(scope, list(params["payment_method_types"]))
+        payment_method_types.check_currency(named, currency)
         changes |= {"payment_method_types": named, "automatic_payment_methods": None}
     if params.get("allowed_payment_method_types"):
         allowed = payment_method_types.refuse_beside_allowed(params)

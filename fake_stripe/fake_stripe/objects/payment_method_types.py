@@ -29,7 +29,34 @@ _EXCLUSIVE = (
     "payment_method_types", "excluded_payment_method_types", "automatic_payment_methods",
     "payment_method_configuration",
 )  # fmt: skip
-_USD_ONLY = frozenset(("us_bank_account", "cashapp", "affirm", "amazon_pay"))
+_CURRENCIES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("amazon_pay", "cashapp", "us_bank_account"), ("usd",)),
+    **dict.fromkeys(
+        (
+            "alma", "bancontact", "bizum", "eps", "giropay", "ideal", "mb_way", "multibanco", "satispay", "sepa_debit",
+            "sofort",
+        ),
+        ("eur",),
+    ),
+    **dict.fromkeys(("boleto", "pix"), ("brl",)),
+    **dict.fromkeys(("kakao_pay", "kr_card", "naver_pay", "payco", "samsung_pay"), ("krw",)),
+    **dict.fromkeys(("au_becs_debit", "payto"), ("aud",)),
+    "acss_debit": ("cad", "usd"),
+    "affirm": ("cad", "usd"),
+    "bacs_debit": ("gbp",),
+    "blik": ("pln",),
+    "fpx": ("myr",),
+    "konbini": ("jpy",),
+    "nz_bank_account": ("nzd",),
+    "oxxo": ("mxn",),
+    "p24": ("eur", "pln"),
+    "paynow": ("sgd",),
+    "promptpay": ("thb",),
+    "swish": ("sek",),
+    "twint": ("chf",),
+    "upi": ("inr",),
+}  # fmt: skip
+"""Currencies of the types that do not work with all (docs.stripe.com/payments/payment-methods/overview)."""
 
 _OPTIONS: dict[str, Wire] = {
     "acss_debit": {
@@ -85,7 +112,7 @@ def choose(call: Call, currency: str) -> Chosen:
     automatic = _automatic(call)
     named = params.get("payment_method_types")
     if named:
-        return Chosen(check_types(call.scope, list(named)), None, None)
+        return Chosen(check_currency(check_types(call.scope, list(named)), currency), None, None)
     if automatic is None:
         return Chosen(["card"], None, None)
     excluded = params.get("excluded_payment_method_types") or ()
@@ -113,7 +140,7 @@ def refuse_beside_allowed(params: Wire) -> list[str]:
 
 def compatible(types: list[str], currency: str) -> list[str]:
     """Allowed and dashboard types that do not work with the intent are left out in silence."""
-    return [name for name in types if name in TYPES and (currency == "usd" or name not in _USD_ONLY)]
+    return [name for name in types if name in TYPES and currency in _CURRENCIES.get(name, (currency,))]
 
 
 def _automatic(call: Call) -> Wire | None:
@@ -149,6 +176,19 @@ def check_types(scope: Scope, types: list[str], *, kind: str = "payment_intent")
                 " currency, and country combinations.",
                 code=f"{kind}_invalid_parameter",
                 param="payment_method_types",
+            )
+    return types
+
+
+def check_currency(types: list[str], currency: str) -> list[str]:
+    """The types, or the refusal of the first that does not work with the intent's currency."""
+    for type_ in types:
+        known = _CURRENCIES.get(type_, (currency,))
+        if currency not in known:
+            raise invalid(
+                f"The currency provided ({currency}) is invalid. Payments with {type_} support the following"
+                f" currencies: {', '.join(known)}.",
+                param="currency",
             )
     return types
 

@@ -91,6 +91,7 @@ def _checked_amount(scope: Scope, charge: Wire, asked: Any) -> int:
     if charge["status"] == "failed":
         text = f"Charge {charge['id']} cannot be refunded because it has not succeeded."
         raise state_error(text, code="charge_not_refundable")
+    _refuse_released(scope, charge, asked)
     if charge["refunded"]:
         raise state_error(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
     dispute = scope.get("dispute", charge["dispute"] or "")
@@ -105,6 +106,22 @@ def _checked_amount(scope: Scope, charge: Wire, asked: Any) -> int:
     if amount > rest:
         raise _too_much(amount, rest, currency, "unrefunded amount on charge")
     return amount
+
+
+def _refuse_released(scope: Scope, charge: Wire, asked: Any) -> None:
+    """A hold goes back as a whole, and once it was cancelled there is nothing to give back."""
+    intent = scope.get("payment_intent", charge["payment_intent"] or "")
+    if charge["captured"]:
+        return
+    if intent is not None and intent["status"] == "canceled":
+        text = f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund."
+        raise state_error(text, code="payment_intent_unexpected_state", param="charge")
+    if asked is not None and int(asked) < charge["amount"]:
+        text = (
+            "You cannot partially refund an uncaptured charge. Instead, capture the charge for an amount less than the"
+            " original amount"
+        )
+        raise state_error(text, code=None, param="amount")
 
 
 def _too_much(amount: int, limit: int, currency: str, what: str) -> Exception:
