@@ -15,7 +15,11 @@ _SECRET = re.compile(
     r"|\b\w+_secret_\w+"  # client secrets
     r"|[\w.+-]+@[\w-]+\.[\w.-]+"
 )
-_CARD = re.compile(r"(?<![\w.])\d(?:[ -]?\d){12,18}(?![\w.])")
+# The groups of a UUID may have digits alone, and look like a card's number once in some 20,000 ids.
+_CARD = re.compile(
+    r"(?P<uuid>(?<![0-9A-Fa-f])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Fa-f]))"
+    r"|(?<![\w.])\d(?:[ -]?\d){12,18}(?![\w.])"
+)
 
 
 class JsonLines(logging.Formatter):
@@ -60,6 +64,8 @@ def scrubbed(text: str) -> str:
 
 
 def _without_card(match: re.Match[str]) -> str:
+    if match["uuid"]:
+        return match[0]
     digits = [int(character) for character in match[0] if character.isdigit()]
     doubled = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]
     return "(scrubbed)" if (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0 else match[0]

@@ -31,6 +31,7 @@ def test_secrets_and_card_numbers_are_scrubbed(secret: str) -> None:
         "took 1700000000000002 us",
         "req_123 pi_1 acct_1 cus_NffrFeUfNV2Hib",
         "0f8fad5b-d9cb-469f-a165-70867728950e",
+        "no such clone: cln_00000000-0000-5000-8000-000000000005",
         "listening on 127.0.0.1:50051",
         "the client secret is gone",
     ],
