@@ -13,11 +13,13 @@ import grpc.aio
 from cloneservice.v1.clone_service_pb2_grpc import add_CloneServiceServicer_to_server
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from cloneservice_server.access.tokens import Tokens
 from cloneservice_server.access.watched import Watched
 from cloneservice_server.listeners import (
     PortTaken,
     bind,
     open_access,
+    open_admin_tokens,
     open_webhook_secrets,
     options,
     start_channelz,
@@ -39,6 +41,7 @@ from cloneservice_server.rpc.paging import PageTokens
 from cloneservice_server.rpc.planned import complete
 from cloneservice_server.rpc.servicer import CloneServicer
 from cloneservice_server.settings import Address, Settings, parse_address
+from cloneservice_server.stripe_gateway.credentials import STRIPE_API
 from cloneservice_server.stripe_gateway.pacing import PacedGateway, Pacer
 from cloneservice_server.workflows.batch_layout import listing
 from cloneservice_server.workflows.batch_runner import BatchRunner, RunnerSettings
@@ -50,6 +53,7 @@ from cloneservice_server.workflows.shares import BEAT_S, Shares
 
 if TYPE_CHECKING:
     from cloneservice_server.observability.admin import AdminServer
+    from cloneservice_server.pages.site import Pages
     from cloneservice_server.webhooks import WebhookServer
 
 __all__ = ["App", "PortTaken", "build_app"]
@@ -127,6 +131,7 @@ def build_app(
         telemetry,
         Gate(settings.max_concurrent_rpcs),
         EventIntake(engine, clock, open_webhook_secrets(settings), livemode=settings.livemode),
+        open_admin_tokens(settings),
     )
 
 
@@ -149,6 +154,8 @@ class App:
     telemetry: Telemetry
     gate: Gate
     events: EventIntake
+    admin_tokens: Watched[Tokens] | None = None
+    """Of those who may see the admin page; None when there is none."""
     port: int = 0
     """The port listened on, once started."""
     admin: AdminServer | None = None
@@ -267,11 +274,25 @@ class App:
         from cloneservice_server.observability.admin import AdminServer  # noqa: PLC0415 - not paid for when it is off
 
         address = parse_address(self.settings.admin_listen)
-        self.admin = AdminServer(self.telemetry.metrics.registry, self._state, self._refresh_metrics)
+        pages = self._pages(self.admin_tokens) if self.admin_tokens is not None else None
+        self.admin = AdminServer(self.telemetry.metrics.registry, self._state, self._refresh_metrics, pages)
         try:
             await self.admin.start(address)
         except OSError as wrong:
             raise PortTaken(f"cannot listen on {address} (--admin-listen): {wrong.strerror}") from wrong
+
+    def _pages(self, admin_tokens: Watched[Tokens]) -> Pages:
+        from cloneservice_server.ledger.view import open_view  # noqa: PLC0415 - not paid for when it is off
+        from cloneservice_server.pages.addresses import Dashboard  # noqa: PLC0415 - not paid for when it is off
+        from cloneservice_server.pages.site import Pages, Serving  # noqa: PLC0415 - not paid for when it is off
+
+        settings = self.settings
+        self._files["admin_tokens"] = admin_tokens
+        is_stripe = not settings.fake and settings.stripe_url == STRIPE_API
+        mode = ("live" if settings.livemode else "test") if is_stripe else "a double"
+        dashboard = Dashboard(livemode=settings.livemode, is_stripe=is_stripe)
+        serving = Serving(mode, self._state, dashboard, settings.rate_limits)
+        return Pages(open_view(self.ledger, self.clock), admin_tokens.current, self.clock, serving)
 
     async def _start_webhooks(self) -> None:
         if not self.settings.webhook_listen:

@@ -14,7 +14,7 @@ from cloneservice.v1 import clone_service_pb2 as pb
 from cloneservice_server import tls
 from cloneservice_server.access import policy, tokens
 from cloneservice_server.access.policy import Amount, PolicyError
-from cloneservice_server.access.tokens import TokenFileError
+from cloneservice_server.access.tokens import TokenFileError, Tokens
 from cloneservice_server.access.watched import Watched
 from cloneservice_server.ports_batches import WholeLedger
 from cloneservice_server.rpc.interceptors.access import Access, Find, Found
@@ -45,6 +45,15 @@ def open_access(settings: Settings, ledger: WholeLedger) -> Access:
     if problems:
         raise SettingsError(problems)
     return access
+
+
+def open_admin_tokens(settings: Settings) -> Watched[Tokens] | None:
+    """The tokens of those who may see the admin page; None when there is no page. Raises SettingsError."""
+    problems: list[str] = []
+    found = _watched("--admin-token-file", settings.admin_token_file, tokens.parse, problems)
+    if problems:
+        raise SettingsError(problems)
+    return found
 
 
 def open_webhook_secrets(settings: Settings) -> Callable[[], tuple[str, ...]]:

@@ -110,7 +110,7 @@ async def findings_of(settings: Settings) -> AsyncIterator[Finding]:
 
 def _files(settings: Settings, ledger: object) -> Finding:
     from cloneservice_server import tls  # noqa: PLC0415 - see cli._build
-    from cloneservice_server.listeners import open_access, open_webhook_secrets  # noqa: PLC0415
+    from cloneservice_server.listeners import open_access, open_admin_tokens, open_webhook_secrets  # noqa: PLC0415
 
     said = []
     try:
@@ -118,6 +118,8 @@ def _files(settings: Settings, ledger: object) -> Finding:
         if settings.tls_files is not None:
             tls.watch(settings.tls_files)
             said.append("mutual TLS" if settings.tls_files.client_ca else "TLS")
+        if (admin := open_admin_tokens(settings)) is not None:
+            said.append(f"{len(admin.current())} token(s) of the admin page")
         if secrets := open_webhook_secrets(settings)():
             said.append(f"{len(secrets)} webhook secret(s)")
     except SettingsError as wrong:

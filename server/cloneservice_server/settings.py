@@ -71,6 +71,11 @@ class Settings:
         "", "host:port of /metrics, /livez and /readyz over HTTP; off by default", metavar="HOST:PORT"
     )
     """Where operators look: Prometheus metrics and probes over HTTP. Not encrypted, so keep it off public networks."""
+    admin_token_file: str = _setting(
+        "", "hashed tokens of people who may see the admin page; without it there is no page", metavar="FILE"
+    )
+    """Hashed tokens, from `cloneservice-server token`, of the people who may see the admin page (`/admin/` of
+    `--admin-listen`); they open nothing else. Without it there is no page. Read again when it changes."""
     ledger: str = field(
         default="",
         repr=False,  # the URL may hold the database's password
@@ -385,6 +390,8 @@ def _check(settings: Settings, problems: list[str]) -> None:
             parse_address(text or "localhost:0", flag)
         except ValueError as wrong:
             problems.append(str(wrong))
+    if settings.admin_token_file and not settings.admin_listen:
+        problems.append("--admin-token-file is for the page on the admin port: give --admin-listen HOST:PORT, too")
     if settings.otlp_endpoint and not settings.otlp_endpoint.startswith(("http://", "https://")):
         problems.append("--otlp-endpoint must be http://host:4317 or https://host:4317")
     if settings.batch_retention_days < settings.request_retention_days:

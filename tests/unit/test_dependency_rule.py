@@ -35,6 +35,7 @@ ALLOWED = {
     f"{SERVER}.rpc": (*OWN, f"{SERVER}.rpc", f"{SERVER}.access", *GRPC),
     f"{SERVER}.cli": (SERVER, FAKE, "uvloop"),
     f"{SERVER}.webhooks": (SERVER, "aiohttp"),
+    f"{SERVER}.pages": (SERVER, "aiohttp", "jinja2", "markupsafe"),
     f"{SERVER}.testing": (SERVER, FAKE, CLIENT),
     f"{SERVER}.pytest_plugin": (SERVER, FAKE, f"{CLIENT}.testing", "pytest"),
     SERVER: (SERVER, *GRPC),

@@ -85,7 +85,7 @@ class SqlView(SqlLedger):
         return [rows.connected_customer(row) for row in await self.read(part)]
 
 
-def open_view(ledger: SqlLedger, clock: Clock) -> SqlView:
+def open_view(ledger: object, clock: Clock) -> SqlView:
     """A view of `ledger`, nothing of it opened yet.
 
     A ledger in memory has one connection and no other, so its view reads through that: it is for trying things out.
