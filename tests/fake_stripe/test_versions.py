@@ -122,3 +122,12 @@ def test_what_is_not_there_cannot_be_expanded_however_deep_the_wish() -> None:
     api = Api(seed="versions")
     error = api.refused(400, "GET", f"/v1/customers/{api.customer()}", expand=["nothing.of.this"])
     assert error["message"].startswith("This property cannot be expanded (nothing")
+
+
+def test_versions_before_2020_08_27_cannot_search() -> None:
+    api = Api(seed="versions")
+    params = {"query": "name:'Ada'"}
+    assert api.send("GET", "/v1/customers/search", params, version="2020-08-27")[0] == 200
+    status, body, _ = api.send("GET", "/v1/customers/search", params, version="2017-08-15")
+    assert status == 400
+    assert body["error"]["message"].startswith("Search is not supported on api version 2017-08-15. Update your API")

@@ -12,6 +12,11 @@ from fake_stripe.scope import Wire
 
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 100
+_SEARCH_SINCE = "2020-08-27"
+_TOO_OLD = (
+    "Search is not supported on api version {}. Update your API version, or set the API Version of this request to {}"
+    " or greater."
+)
 
 
 def list_object(data: list[Wire], url: str, *, has_more: bool = False, total_count: int | None = None) -> Wire:
@@ -83,6 +88,8 @@ def search(call: Call, items: Iterable[Wire], url: str, *, fields: dict[str, str
     """
     from fake_stripe.render.search import matcher  # noqa: PLC0415 - few runs ever search
 
+    if call.version < _SEARCH_SINCE:
+        raise invalid(_TOO_OLD.format(call.version, _SEARCH_SINCE))
     limit = _search_limit(call.params.get("limit"))
     matches = matcher(call.params["query"], fields or {})
     found = [item for item in items if matches(item)]
