@@ -34,9 +34,10 @@ def add_operator_commands(
     settings.set_defaults(run=_settings)
     token = commands.add_parser(
         "token",
-        help="make a bearer token for a caller",
+        help="make a bearer token for a caller, or for a reader of the admin page",
         description="Makes a bearer token. Give the token to the caller safely: it is shown this once. The line, "
-        "which holds only its hash, belongs into the file of --token-file. A policy calls its bearer token:NAME.",
+        "which holds only its hash, belongs into the file of --token-file, or into that of --admin-token-file for a "
+        "person who may see the admin page. A policy calls a caller's token token:NAME.",
     )
     token.add_argument("name", metavar="NAME", help="whose token it is")
     token.add_argument("--json", action="store_true", help="print one JSON object")
@@ -57,7 +58,9 @@ def _token(parsed: argparse.Namespace) -> int:
     if parsed.json:
         sys.stdout.write(json.dumps({"token": token, "line": line}) + "\n")
     else:
-        sys.stdout.write(f"token (for the caller, shown this once): {token}\nline (for --token-file): {line}\n")
+        sys.stdout.write(
+            f"token (for its holder, shown this once): {token}\nline (for --token-file or --admin-token-file): {line}\n"
+        )
     return 0
 
 

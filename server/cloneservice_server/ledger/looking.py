@@ -13,30 +13,30 @@ from cloneservice_server.ports_pages import LOOKED_THROUGH
 
 _REQUEST = ", ".join(REQUEST_COLUMNS)
 _EFFECT = ", ".join(EFFECT_COLUMNS)
-_KEPT_IN_ORDER = ("succeeded", "failed", "parked")  # the states of the index request_prunable
+_OPEN = ("running", "indeterminate", "parked")
+_ENDED = "'succeeded', 'failed', 'parked'"  # the states of the index request_prunable
 
 
 def list_requests(states: Sequence[RequestState], page: Page, method: str) -> Part:
-    """Newest change first. The two kinds of states are found by different indexes; what is unfinished is little."""
+    """Newest change first. Each state that is not final has an index of its own; the final ones share one by time."""
     wanted = [state.value for state in states]
-    if not set(wanted) <= set(_KEPT_IN_ORDER):
-        return _requests(wanted, page, method, "request")
-    kept = ", ".join(f"'{state}'" for state in _KEPT_IN_ORDER)
-    before = "(update_time_us, request_id) < (CAST($1 AS bigint), $2)" if page.before_us else "true"
-    latest = f"""(
-    SELECT {_REQUEST} FROM request WHERE state IN ({kept}) AND {before}
-    ORDER BY update_time_us DESC, request_id DESC LIMIT {LOOKED_THROUGH}) AS latest"""  # noqa: S608 - names of ours
-    return _requests(wanted, page, method, latest)
-
-
-def _requests(states: list[str], page: Page, method: str, table: str) -> Part:
-    shown = ", ".join(f"'{state}'" for state in states) or "''"
+    found = [_newest_requests(f"state = '{state}'", after=bool(page.before_us)) for state in _OPEN if state in wanted]
+    if final := ", ".join(f"'{state}'" for state in wanted if state not in _OPEN):
+        ended = _newest_requests(f"state IN ({_ENDED})", after=bool(page.before_us))
+        found.append(f"{ended} WHERE state IN ({final})")
     sql = f"""
-SELECT {_REQUEST} FROM {table}
-WHERE state IN ({shown}) AND ($3 = '' OR method = $3)
-    AND (CAST($1 AS bigint) = 0 OR (update_time_us, request_id) < (CAST($1 AS bigint), $2))
-ORDER BY update_time_us DESC, request_id DESC LIMIT $4"""  # noqa: S608 - names of ours, values bound
-    return Part(sql, (page.before_us, page.before_id, method, page.limit))
+SELECT {_REQUEST} FROM ({" UNION ALL ".join(found)}) AS found WHERE $1 = '' OR method = $1
+ORDER BY update_time_us DESC, request_id DESC LIMIT $2"""  # noqa: S608 - names of ours, values bound
+    args = (method, page.limit)
+    return Part(sql, (*args, page.before_us, page.before_id) if page.before_us else args)
+
+
+def _newest_requests(condition: str, *, after: bool) -> str:
+    """Those that fulfil it, newest first and no more than may be looked through; `after` a place, $3 and $4."""
+    before = " AND (update_time_us, request_id) < (CAST($3 AS bigint), $4)" if after else ""
+    return f"""SELECT {_REQUEST} FROM (
+    SELECT {_REQUEST} FROM request WHERE {condition}{before}
+    ORDER BY update_time_us DESC, request_id DESC LIMIT {LOOKED_THROUGH}) AS latest"""  # noqa: S608 - names of ours
 
 
 def list_effects(request_id: str, limit: int) -> Part:

@@ -92,12 +92,13 @@ def is_expired(summary: PaymentMethodSummary, now_us: int) -> bool:
 
 
 def moment(at_us: int, now_us: int) -> Markup:
-    """A time of day in UTC; with its date when that is not today."""
+    """A time of day in UTC; with its date when that is not today, and its year when that is not this one."""
     if not at_us:
         return Markup("&ndash;")
     then = datetime.fromtimestamp(at_us // 1_000_000, UTC)
-    today = then.date() == datetime.fromtimestamp(now_us // 1_000_000, UTC).date()
-    shown = then.strftime("%H:%M:%S" if today else "%b %-d %Y, %H:%M")
+    now = datetime.fromtimestamp(now_us // 1_000_000, UTC)
+    usual = "%H:%M:%S" if then.date() == now.date() else "%b %-d, %H:%M"
+    shown = then.strftime(usual if then.year == now.year else "%b %-d %Y, %H:%M")
     whole = f"{then:%Y-%m-%dT%H:%M:%S}.{at_us % 1_000_000 // 1000:03d}Z"
     return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(whole, shown)
 
