@@ -146,3 +146,9 @@ def test_the_subscriptions_of_a_customer_are_those_with_that_customer(api: Api) 
     assert api.get(f"{path}/{made['id']}")["id"] == api.get(f"/v1/subscriptions/{made['id']}")["id"]
     assert api.delete(f"{path}/{made['id']}")["status"] == "canceled"
     api.refused(404, "GET", "/v1/customers/cus_nobody/subscriptions")
+
+
+def test_objects_that_call_their_time_a_date_are_listed_by_it(api: Api) -> None:
+    made = api.post("/v1/invoiceitems", customer=api.customer(), amount=500, currency="usd")["id"]
+    assert [found["id"] for found in api.get("/v1/invoiceitems", created={"gte": 1_800_000_000})["data"]] == [made]
+    assert api.get("/v1/invoiceitems", created={"gt": 1_800_000_000})["data"] == []

@@ -74,10 +74,15 @@ def _created_between(items: Iterable[Wire], created: Any) -> Iterator[Wire]:
     if created is None or created == "":
         return iter(items)
     if not isinstance(created, dict):
-        return (item for item in items if item["created"] == int(created))
+        return (item for item in items if _time_of(item) == int(created))
     low = max(int(created.get("gte", 0)), int(created["gt"]) + 1 if "gt" in created else 0)
     high = min(int(created.get("lte", 2**63)), int(created["lt"]) - 1 if "lt" in created else 2**63)
-    return (item for item in items if low <= item["created"] <= high)
+    return (item for item in items if low <= _time_of(item) <= high)
+
+
+def _time_of(item: Wire) -> int:
+    """When an object was made; invoice items call it `date`."""
+    return int(item.get("created") or item.get("date") or 0)
 
 
 def search(call: Call, items: Iterable[Wire], url: str, *, fields: dict[str, str] | None = None) -> Wire:
