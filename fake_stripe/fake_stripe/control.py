@@ -20,6 +20,8 @@ _LONGEST_WAIT = 60.0
 
 def handle(app: "FakeStripe", request: Request) -> Response:
     """Answer one control request."""
+    if request.path.startswith("/_fake/ui") or (request.path in ("/_fake", "/_fake/") and _is_browser(request)):
+        return _page(app, request)
     import fake_stripe.control_payments  # noqa: F401, PLC0415 - registers its routes
 
     try:
@@ -35,6 +37,20 @@ def handle(app: "FakeStripe", request: Request) -> Response:
     except Exception:
         log.exception("%s %s failed inside fake_stripe", request.method, request.path)
         return json_response(500, {"error": {"message": "fake_stripe failed; its log has the traceback"}})
+
+
+def _is_browser(request: Request) -> bool:
+    return request.method in ("GET", "HEAD") and b"text/html" in request.headers.get(b"accept", b"")
+
+
+def _page(app: "FakeStripe", request: Request) -> Response:
+    """The page for people: its templates are loaded with the first look at it."""
+    try:
+        from fake_stripe.ui.pages import handle as answer  # noqa: PLC0415 - see above
+    except ModuleNotFoundError as missing:
+        text = f"The page needs {missing.name}, which is not installed: pip install 'cloneservice[fake]'."
+        return json_response(501, {"error": {"message": text}})
+    return answer(app, request)
 
 
 def _finished(app: "FakeStripe", asked: Asked, answer: Any) -> Response:

@@ -442,6 +442,7 @@ class Exchange:
     def _note(self, response: Response) -> None:
         world, entry = self.world, self.entry
         entry.status = response.status
+        entry.note_answer(response.body)
         entry.account = self.account
         entry.connect = self.connect
         entry.livemode = self.key.livemode

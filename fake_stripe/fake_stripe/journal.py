@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 MOST_BYTES = 64 * 1024
 """Bytes of parameters that are remembered of one call."""
 
+MOST_BYTES_ANSWERED = 16 * 1024
+"""Bytes of an answer that are remembered. Those of a POST cost nothing: its idempotency record holds the same bytes."""
+
 _SECRET = re.compile(r"(?:^|\[)(number|cvc|cvv|client_secret|account_number|iban|id_number|ssn_last_4)\]?$")
 
 
@@ -43,6 +46,7 @@ class Entry:
     __slots__ = (
         "account",
         "at",
+        "body",
         "changes",
         "connect",
         "error",
@@ -60,6 +64,7 @@ class Entry:
         "raw_params",
         "replayed",
         "request_id",
+        "size",
         "status",
         "version",
     )
@@ -86,6 +91,13 @@ class Entry:
         self.error: dict[str, Any] | None = None
         self.changes: list[tuple[str, str, str, str, dict[str, tuple[Any, Any]] | None]] = []
         self.events: list[str] = []
+        self.body = b""
+        self.size = 0
+
+    def note_answer(self, body: bytes) -> None:
+        """Remember what was answered, or would have been: whole, or the beginning of what is long."""
+        self.size = len(body)
+        self.body = body if len(body) <= MOST_BYTES_ANSWERED else body[:MOST_BYTES_ANSWERED]
 
     def note_changes(self, changes: list[Change]) -> None:
         """Remember what the call wrote: kind, type, id, account, and before/after of changed members."""

@@ -1,6 +1,6 @@
 """The objects of one account in one mode: the only place where objects are kept."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -265,6 +265,10 @@ class Scope:
         if self.world.current is not None:
             self.world.remember_hidden(found)
         return found
+
+    def hidden_if_any(self, id: str) -> Mapping[str, Any]:  # noqa: A002 - Stripe's name
+        """That state for those who only look: asking leaves nothing behind."""
+        return self._hidden.get(id, {})
 
     def emit(self, event_type: str, obj: Wire, previous: Wire | None = None) -> Wire:
         """Record an event of this account with a snapshot of `obj`, and hand it to webhook delivery."""

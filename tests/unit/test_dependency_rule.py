@@ -43,6 +43,7 @@ ALLOWED = {
     f"{SERVER}.access": (f"{SERVER}.domain", f"{SERVER}.access", "yaml"),
     FAKE: (FAKE, "orjson", "httptools", "h2", "hyperframe", "hpack", "uvloop", "yaml"),
     f"{FAKE}.pytest_plugin": (FAKE, "pytest"),
+    f"{FAKE}.ui": (FAKE, "orjson", "jinja2", "markupsafe"),
     CLIENT: (CLIENT, "grpc", "google", "grpc_status"),
     f"{CLIENT}.testing": (f"{SERVER}.testing",),
 }
