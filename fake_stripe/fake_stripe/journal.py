@@ -144,7 +144,7 @@ class Entry:
             "fate": self.fate,
             "error": self.error,
             "events": self.events,
-            "changes": [_shown_change(change) for change in self.changes],
+            "changes": [shown_change(change) for change in self.changes],
         }
         if replayable:
             pairs = parse_qsl(self.raw_params.decode("utf-8", "replace"), keep_blank_values=True)
@@ -158,7 +158,8 @@ class Entry:
         return shown
 
 
-def _shown_change(change: tuple[str, str, str, str, dict[str, tuple[Any, Any]] | None]) -> dict[str, Any]:
+def shown_change(change: tuple[str, str, str, str, dict[str, tuple[Any, Any]] | None]) -> dict[str, Any]:
+    """One change as the control API shows it; members called secret are masked."""
     kind, type_, id_, account, diff = change
     shown: dict[str, Any] = {"change": kind, "object": type_, "id": id_, "account": account}
     if diff:

@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fake_stripe.journal import Entry
+from fake_stripe.journal import Entry, shown_change
+from fake_stripe.ui import payments
 from fake_stripe.ui.masking import masked, masked_text
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def accounts_in(world: "World") -> list[str]:
 def explained(world: "World", entry: Entry) -> dict[str, Any]:
     """A call with all that is known of it: parameters, answer, why it failed, what it changed."""
     shown: dict[str, Any] = masked(entry.as_dict())
+    shown["changes"] = masked([shown_change(change) for change in payments.merged(entry)])
     shown.setdefault("did_you_mean", [])
     shown.setdefault("near_misses", None)
     shown["elsewhere"] = _elsewhere(world, entry) if entry.status in (400, 403, 404) else []

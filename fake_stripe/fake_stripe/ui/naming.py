@@ -1,9 +1,11 @@
 """How the pages name things: worlds in addresses (never by their keys), objects in a few words, accounts."""
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from fake_stripe.amounts import spelt
+from fake_stripe.faults import Fault
 from fake_stripe.ids import derived
 from fake_stripe.scope import Scope, Wire
 from fake_stripe.ui.masking import masked_key, world_name
@@ -53,6 +55,14 @@ def account_name(world: "World", account_id: str) -> str | None:
             profile = account.get("business_profile") or {}
             return profile.get("name") or account.get("email")
     return None
+
+
+_LONG_ID = re.compile(r"\b([a-z]{2,8}_)[A-Za-z0-9]{10,}([A-Za-z0-9]{4})\b")
+
+
+def short(text: str) -> str:
+    """The text with long ids shortened to their kind and their end: what follows an id in a path matters more."""
+    return _LONG_ID.sub(r"\1…\2", text)
 
 
 def scopes_in_order(world: "World") -> list[Scope]:
@@ -130,3 +140,8 @@ def charge_status(charge: Wire) -> str:
     if charge["status"] == "succeeded" and not charge.get("captured"):
         return "uncaptured"
     return str(charge["status"])
+
+
+def is_spent(fault: Fault) -> bool:
+    """Whether a fault has fired as often as it may."""
+    return fault.times is not None and fault.fired >= fault.times

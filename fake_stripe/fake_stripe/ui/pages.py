@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -11,7 +12,7 @@ from fake_stripe.errors import ApiError
 from fake_stripe.http.keys import key_of
 from fake_stripe.ui import security
 from fake_stripe.ui.actions import ACTIONS, Notice, carry_out
-from fake_stripe.ui.naming import ROOT, address_of, named_by, world_label
+from fake_stripe.ui.naming import ROOT, account_name, address_of, is_spent, named_by, world_label
 from fake_stripe.ui.rendering import page, static_file
 from fake_stripe.wire import Request, Response
 
@@ -147,34 +148,34 @@ def _last(world: "World | None") -> int:
 
 def render(look: Look, mark: str, notice: Notice | None = None) -> Response:
     """The page that an address names."""
+    frame: dict[str, Any] = {"here": look.query(), "mark": mark, "notice": notice, "base": look.base_url}
     below = look.path.removeprefix(ROOT).strip("/")
     if not below:
         from fake_stripe.ui.views import worlds  # noqa: PLC0415 - registered above
 
         template, values = worlds(look)
-        frame = {"here": look.query(), "mark": mark, "notice": notice, "world": None, "base": look.base_url}
-        return page(template, frame | values)
+        return page(template, {**frame, "world": None, **values})
     rest = below.split("/", 2)[2] if below.count("/") >= 2 else ""
     for pattern, found in VIEWS:
         match = pattern.fullmatch(rest)
         if match is not None:
             look.parts = match.groupdict()
-            world = look.world
             template, values = found(look)
-            frame = {
-                "world": world_label(world, look.app.worlds.seed),
-                "now": world.clock.now(),
-                "frozen": world.clock.frozen,
-                "faults_installed": sum(1 for _ in world.faults),
-                "calls": len(world.journal),
-                "here": look.query(),
-                "mark": mark,
-                "notice": notice,
-                "base": look.base_url,
-                "platform": world.platform,
-            }
-            return page(template, frame | values)
+            return page(template, {**frame, **_frame_of(look.world, look.app.worlds.seed), **values})
     raise NotFoundError(f"There is no page {look.path}.")
+
+
+def _frame_of(world: "World", seed: str | None) -> dict[str, Any]:
+    """What every page of a world shows besides its own."""
+    return {
+        "world": world_label(world, seed),
+        "now": world.clock.now(),
+        "frozen": world.clock.frozen,
+        "faults_installed": sum(1 for fault in world.faults if not is_spent(fault)),
+        "calls": len(world.journal),
+        "platform": world.platform,
+        "who": partial(account_name, world),
+    }
 
 
 # ---- buttons

@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from fake_stripe.journal import Entry
 from fake_stripe.scope import Scope, Wire
-from fake_stripe.ui.naming import money, tone_of
+from fake_stripe.ui.naming import money, short, tone_of
 
 if TYPE_CHECKING:
     from fake_stripe.world import World
 
 PAGE = 50
 INTENTS = ("payment_intent", "setup_intent")
+_TOLD = ("charge", "refund", "dispute", "application_fee", *INTENTS)
+
+Written = tuple[str, str, str, str, dict[str, tuple[Any, Any]] | None]
+"""One change as the journal has it: kind, type, id, account, members before and after."""
 
 
 @dataclass(slots=True)
@@ -80,7 +84,7 @@ def timeline(world: "World", scope: Scope, intent: Wire) -> list[Moment]:
     """What happened to the intent, oldest first."""
     id_ = intent["id"]
     calls = [entry for entry in world.journal if entry.account == scope.account_id and touches(entry, id_)]
-    moments = {entry.request_id: moment_of(entry) for entry in calls}
+    moments = {entry.request_id: moment_of(entry, id_) for entry in calls}
     others: list[Moment] = []
     for event in _events(scope, id_):
         request = event["request"]["id"]
@@ -104,18 +108,42 @@ def touches(entry: Entry, id_: str) -> bool:
     return f"/{id_}/" in f"{entry.path}/" or any(change[2] == id_ for change in entry.changes)
 
 
-def moment_of(entry: Entry) -> Moment:
-    """A call as a moment of the timeline of what it touched."""
-    moment = Moment(entry.at, f"{entry.method} {entry.path}", tone_of(entry.status), entry)
+def moment_of(entry: Entry, about: str) -> Moment:
+    """A call as a moment of the timeline of an object; what happened to others is told with their names."""
+    moment = Moment(entry.at, f"{entry.method} {short(entry.path)}", tone_of(entry.status), entry)
     if entry.error:
         moment.lines.append(str(entry.error.get("message")))
-    for kind, type_, id_, _, diff in entry.changes:
+    for kind, type_, id_, _, diff in merged(entry):
+        name = "" if id_ == about else f"{type_.replace('_', ' ')} {short(id_)} "
         status = (diff or {}).get("status")
         if status is not None:
-            moment.lines.append(f"{type_} {id_}: {status[0]} → {status[1]}")
-        elif kind == "created" and type_ in ("charge", "refund", "dispute", "application_fee", *INTENTS):
-            moment.lines.append(f"{type_} {id_} created")
+            moment.lines.append(f"{name}{_spoken(status[0])} → {_spoken(status[1])}")
+        elif kind == "created" and id_ != about and type_ in _TOLD:
+            moment.lines.append(f"{name}created")
     return moment
+
+
+def _spoken(status: object) -> str:
+    return str(status).replace("_", " ")
+
+
+def merged(entry: Entry) -> list[Written]:
+    """What a call wrote, each object once: its first state before, its last state after."""
+    found: dict[str, Written] = {}
+    for kind, type_, id_, account, diff in entry.changes:
+        earlier = found.get(id_)
+        if earlier is None:
+            found[id_] = (kind, type_, id_, account, diff)
+        elif earlier[0] != "created" or kind == "deleted":
+            both = {
+                **(diff or {}),
+                **{n: (b, (diff or {}).get(n, (b, a))[1]) for n, (b, a) in (earlier[4] or {}).items()},
+            }
+            found[id_] = (kind, type_, id_, account, both or None)
+    return [
+        (kind, type_, id_, account, {n: pair for n, pair in (diff or {}).items() if pair[0] != pair[1]} or None)
+        for kind, type_, id_, account, diff in found.values()
+    ]
 
 
 def _events(scope: Scope, id_: str) -> list[Wire]:

@@ -55,6 +55,7 @@ def environment() -> Environment:
         "body": masking.body_markup,
         "tone": naming.tone_of,
         "summary": summary_of,
+        "short": naming.short,
     }
     found.globals |= {"root": naming.ROOT, "static": static_address}
     return found

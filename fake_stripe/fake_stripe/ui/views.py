@@ -1,6 +1,5 @@
 """What each page shows, as values for its template."""
 
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fake_stripe import webhooks
@@ -10,7 +9,7 @@ from fake_stripe.journal import Entry
 from fake_stripe.scope import Scope, Wire
 from fake_stripe.ui import board, calls, lineage, payments
 from fake_stripe.ui.masking import masked
-from fake_stripe.ui.naming import account_name, world_label
+from fake_stripe.ui.naming import account_name, is_spent, world_label
 from fake_stripe.ui.pages import Look, NotFoundError, view
 
 if TYPE_CHECKING:
@@ -54,8 +53,8 @@ def overview(look: Look) -> Values:
         "query": query,
         "waiting": payments.waiting(world),
         "scheduled": world.scheduled,
-        "faults": list(islice(world.faults, 5)),
-        "failures": list(islice((e for e in reversed(world.journal) if e.status >= 400 or e.fate), 3)),
+        "faults": [fault.act.kind.replace("_", " ") for fault in world.faults if not is_spent(fault)],
+        "failure": next((entry for entry in reversed(world.journal) if entry.status >= 400), None),
         "empty": not world.journal and not any(column.tiles for column in columns),
     }
 
@@ -195,7 +194,7 @@ def fault_list(look: Look) -> Values:
     world = look.world
     return "faults.html", {
         "section": "faults",
-        "faults": [fault.as_dict() for fault in world.faults],
+        "faults": [{**fault.as_dict(), "spent": is_spent(fault)} for fault in world.faults],
         "acts": [act for act in ACTS if act not in ("status", "answer")],
         "http_statuses": STATUSES,
         "accounts": _accounts(world),
@@ -233,7 +232,7 @@ def object_page(look: Look) -> Values:
                     "on_platform": scope.is_platform,
                     "original": lineage.original_of(scope, id_),
                     "clones": lineage.counts(world).get(id_, 0) if scope.is_platform else 0,
-                    "moments": [payments.moment_of(entry) for entry in touching[:50]],
+                    "moments": [payments.moment_of(entry, id_) for entry in touching[:50]],
                     "touched": len(touching),
                 }
     raise NotFoundError(f"No account of this world has an object {id_}. It may have been deleted, or the world reset.")
