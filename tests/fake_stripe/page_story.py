@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+from fake_stripe.wire import Request
 
 from tests.fake_stripe.stripe_calls import Api
 
@@ -66,7 +69,7 @@ def _clone(api: Api, customer: str, card: str, seller: str) -> str:
     return str(api.post("/v1/payment_methods", account=seller, customer=customer, payment_method=card)["id"])
 
 
-def _pay(api: Api, seller: str, amount: int, card: str, *, currency: str = "usd", **more: object) -> str:
+def _pay(api: Api, seller: str, amount: int, card: str, *, currency: str = "usd", **more: Any) -> str:
     made = api.post(
         "/v1/payment_intents",
         account=seller,
@@ -81,7 +84,7 @@ def _pay(api: Api, seller: str, amount: int, card: str, *, currency: str = "usd"
 
 
 def _declined(api: Api, seller: str) -> str:
-    how = {"amount": 2500, "currency": "usd", "payment_method_types": ["card"]}
+    how: dict[str, Any] = {"amount": 2500, "currency": "usd", "payment_method_types": ["card"]}
     made = api.post("/v1/payment_intents", account=seller, **how)["id"]
     card = "pm_card_visa_chargeDeclinedInsufficientFunds"
     api.refused(402, "POST", f"/v1/payment_intents/{made}/confirm", account=seller, payment_method=card)
@@ -96,8 +99,6 @@ def _mistakes(api: Api, sellers: list[str], card: str) -> None:
     api.refused(404, "GET", "/v1/custommers")
 
 
-def _lost(api: Api) -> object:
-    from fake_stripe.wire import Request
-
+def _lost(api: Api) -> Request:
     headers = {b"authorization": b"Bearer " + api.key.encode(), b"content-type": b"application/x-www-form-urlencoded"}
     return Request("POST", "/v1/customers", headers=headers, body=b"name=Lost&email=lost@example.com")
