@@ -102,7 +102,7 @@ class Report:
         """Print what is left; the exit code: 1 when a check does not hold."""
         good = all(check.holds for check in self.checks)
         if self.as_json:
-            print(json.dumps(asdict(self) | {"as_json": True}))
+            print(json.dumps({name: value for name, value in asdict(self).items() if name != "as_json"}))
             return 0
         for check in self.checks:
             print(f"{'ok' if check.holds else 'NOT':>4}  {check.name:<52} {check.figure} ({check.wanted})")

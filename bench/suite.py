@@ -68,7 +68,6 @@ def measure(part: Part, *, short: bool) -> dict[str, Any]:
         [sys.executable, *command[1:], "--json"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
     )
     found = json.loads(run.stdout)
-    del found["as_json"]
     took_s = round(time.monotonic() - began)
     print(f"== {took_s} s", file=sys.stderr, flush=True)
     return {"title": part.title, "command": " ".join(command), "load": load, "seconds": took_s, **found}
