@@ -8,7 +8,7 @@ appears here; members that were merely added show in every version, as recording
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 Wire = dict[str, Any]
@@ -19,7 +19,7 @@ OLDEST_UNCHANGED = "2025-03-31"
 _VERSION = re.compile(r"(\d{4}-\d{2}-\d{2})(\.([a-z]+))?(;.*)?")
 
 
-@cache
+@lru_cache(maxsize=256)
 def exists(version: str) -> bool:
     """Whether Stripe answers requests of this version, whatever features (`; name=v1`) it asks for besides.
 
