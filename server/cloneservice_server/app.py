@@ -86,6 +86,8 @@ def build_app(
         livemode=settings.livemode,
         erasure_key=settings.erasure_secret,
         lease_s=settings.lease_s,
+        running_max=settings.max_running_requests,
+        waiting_max=settings.max_waiting_requests,
         follow_s=settings.lease_s + 5.0,
         retention_s=settings.request_retention_days * 86_400.0,
     )

@@ -140,6 +140,13 @@ class Settings:
     """The same for each endpoint. 0 is Stripe's own limit, 25; at a double there is none then."""
     max_concurrent_rpcs: int = _setting(1000, "RPCs in flight; more get SERVICE_OVERLOADED", low=1, high=100_000)
     """RPCs in flight at once; one more is refused with SERVICE_OVERLOADED."""
+    max_running_requests: int = _setting(500, "requests carried out at once", low=1, high=100_000)
+    """Requests that change something carried out at once in one process, those of batches and of dead replicas too."""
+    max_waiting_requests: int = _setting(
+        1000, "requests that wait for that; more get SERVICE_OVERLOADED", low=0, high=100_000
+    )
+    """Requests that wait, in their order, for such a place; one more is refused with SERVICE_OVERLOADED. It is never
+    reached if `--max-concurrent-rpcs` is less than both together."""
     caller_rps_max: int = _setting(0, "RPCs a second of one caller; 0 is no limit", low=0, high=100_000)
     """RPCs per second of one caller; more get SERVICE_OVERLOADED. 0: no limit. The policy may say other for one."""
     max_deadline_s: int = _setting(60, "deadline of callers that set none, or a longer one", low=1, high=3600)

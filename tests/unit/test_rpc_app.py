@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -136,6 +137,23 @@ async def test_a_call_in_flight_is_answered_before_the_server_stops() -> None:
         pb.ListPlatformPaymentMethodsResponse(),
         (grpc.StatusCode.UNAVAILABLE, "SERVICE_STOPPING"),
     )
+
+
+async def test_requests_beyond_those_that_may_run_and_wait_are_refused() -> None:
+    async with started(max_running_requests=1, max_waiting_requests=0) as (app, channel):
+        held = Held({"id": "cus_1", "object": "customer"})
+        app.gateway.on("POST", "/v1/customers", held)
+        first = asyncio.ensure_future(CloneServiceStub(channel).CreateSetup(setup()))
+        await held.arrived.wait()
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await CloneServiceStub(channel).CreateSetup(setup())
+        first.cancel()
+
+    assert from_rpc_error(refused.value).reason == "SERVICE_OVERLOADED"
+
+
+def setup() -> pb.CreateSetupRequest:
+    return pb.CreateSetupRequest(request_id=str(uuid.uuid4()), new_customer=pb.NewCustomer(external_reference="s-1"))
 
 
 async def refusal(channel: Any) -> Any:
