@@ -380,7 +380,7 @@ def show_policy(asked: Asked) -> Any:
     account="acct_...; without one: all accounts without their own",
     raw_card_numbers="allowed | refused",
     legacy_tokens="allowed | refused",
-    test_cards="accepted | declined, in live mode",
+    test_cards="accepted | declined",
     fingerprints="same | different",
     capabilities="lax | enforced",
     rate_limits="off | test | live",

@@ -2,6 +2,9 @@
 
 import asyncio
 import http.client
+import os
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,6 +12,7 @@ import orjson
 import pytest
 import stripe
 from fake_stripe.cli import main
+from fake_stripe.ids import derived
 from fake_stripe.sandbox import Sandbox
 from fake_stripe.sdk import in_process_client
 from fake_stripe.wire import Request
@@ -206,3 +210,35 @@ def test_coverage_lists_every_operation(flag: str, capsys: pytest.CaptureFixture
     text = capsys.readouterr().out
     assert "/v1/payment_methods/{payment_method}/attach" in text
     assert "operations are modelled" in text or '"modelled": ' in text
+
+
+def test_two_workers_of_xdist_share_nothing_and_ids_are_the_same_on_every_run(tmp_path: Path) -> None:
+    suite = tmp_path / "test_shop.py"
+    suite.write_text(
+        "import json, os, urllib.request\n"
+        "import pytest\n\n"
+        "@pytest.mark.parametrize('number', range(6))\n"
+        "def test_shop(fake_stripe, fake_stripe_url, number):\n"
+        "    headers = {'Authorization': f'Bearer {fake_stripe.api_key}'}\n"
+        "    asked = urllib.request.Request(fake_stripe_url + '/v1/customers', b'', headers)\n"
+        "    made = json.load(urllib.request.urlopen(asked))['id']\n"
+        "    assert [e['data']['object']['id'] for e in fake_stripe.events()] == [made]\n"
+        "    open(f'{os.environ[\"SEEN\"]}-{number}', 'w').write(made)\n",
+        encoding="utf-8",
+    )
+    environment = {**os.environ, "SEEN": str(tmp_path / "id")}
+    flags = ["-q", "-p", "no:cacheprovider", "-n", "2", "--rootdir", str(tmp_path)]
+    command = [sys.executable, "-m", "pytest", *flags, str(suite)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
+    assert "6 passed" in done.stdout, done.stdout + done.stderr
+    seen = [(tmp_path / f"id-{number}").read_text(encoding="utf-8") for number in range(6)]
+    assert seen == [id_of_the_first_customer(f"test_shop.py::test_shop[{number}]") for number in range(6)]
+    assert len(set(seen)) == 6
+
+
+def id_of_the_first_customer(test: str) -> str:
+    """What the plugin promises: the ids of a test's world follow from the test's name alone."""
+    fake = FakeStripe(api_key="sk_test_test" + derived(test, 20))
+    sandbox = Sandbox(fake, fake.api_key)
+    sandbox.reset(seed=test)
+    return str(sandbox.stripe_client().v1.customers.create().id)

@@ -464,7 +464,8 @@ def test_the_double_loads_neither_grpc_nor_the_stripe_sdk() -> None:
         "headers = {b'authorization': b'Bearer sk_test_x'}\n"
         "with FakeStripe() as fake: fake.handle(Request('POST', '/v1/customers', headers=headers))\n"
         "import fake_stripe.control, fake_stripe.server, fake_stripe.http2, fake_stripe.cli, fake_stripe.sdk\n"
-        "print(sorted({'grpc', 'stripe', 'cloneservice', 'cloneservice_server'} & set(sys.modules)))"
+        "unwanted = {'grpc', 'google.protobuf', 'stripe', 'cloneservice', 'cloneservice_server'}\n"
+        "print(sorted(unwanted & set(sys.modules)))"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "fake_stripe")}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)

@@ -9,7 +9,7 @@ from fake_stripe.errors import invalid, state_error
 from fake_stripe.objects import customer_sources, payment_methods, tax_ids
 from fake_stripe.objects.metadata import address, merged_metadata, unset_to_none
 from fake_stripe.objects.registry import Call, expansion, operation
-from fake_stripe.render.lists import list_object, paginate, search
+from fake_stripe.render.lists import first_page, paginate, search
 from fake_stripe.scope import Scope, Wire
 
 _TEXTS = ("description", "email", "name", "phone", "business_name", "individual_name")
@@ -253,7 +253,7 @@ def expand_sources(scope: Scope, customer: Wire) -> Wire:
     items = customer_sources.all_of(scope, customer["id"])
     customer.setdefault("default_currency", None)
     url = f"/v1/customers/{customer['id']}/sources"
-    return list_object(items[:10], url, has_more=len(items) > 10, total_count=len(items))
+    return first_page(items, url)
 
 
 @expansion("customer", "subscriptions")
@@ -261,7 +261,7 @@ def expand_subscriptions(scope: Scope, customer: Wire) -> Wire:
     """The customer's subscriptions that are not over."""
     items = list(scope.list("subscription", customer=customer["id"]))
     url = f"/v1/customers/{customer['id']}/subscriptions"
-    return list_object(items[:10], url, has_more=len(items) > 10, total_count=len(items))
+    return first_page(items, url)
 
 
 @expansion("customer", "invoice_credit_balance")

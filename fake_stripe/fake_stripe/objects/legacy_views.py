@@ -51,9 +51,9 @@ def _frame(scope: Scope, legacy: Wire, type_: str, billing: Wire) -> Wire:
     }
 
 
-def of_card(scope: Scope, card: Wire) -> Wire:
-    """The view of a legacy card."""
-    address = {
+def address_of(card: Wire) -> Wire:
+    """The address of a legacy card, as billing details have it."""
+    return {
         "city": card["address_city"],
         "country": card["address_country"],
         "line1": card["address_line1"],
@@ -61,7 +61,11 @@ def of_card(scope: Scope, card: Wire) -> Wire:
         "postal_code": card["address_zip"],
         "state": card["address_state"],
     }
-    view = _frame(scope, card, "card", {"address": address, "name": card["name"]})
+
+
+def of_card(scope: Scope, card: Wire) -> Wire:
+    """The view of a legacy card."""
+    view = _frame(scope, card, "card", {"address": address_of(card), "name": card["name"]})
     view["card"] = _card_block(scope, card["id"], card)
     return view
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from fake_stripe import cards
 from fake_stripe.errors import invalid, state_error
-from fake_stripe.objects import other_payment_methods, payment_methods, tokens
+from fake_stripe.objects import legacy_views, other_payment_methods, payment_methods, tokens
 from fake_stripe.objects.bank_details import sepa_debit, us_bank_account
 from fake_stripe.objects.card_details import Entered, entered_by, fingerprint, payment_method_card
-from fake_stripe.objects.metadata import EMPTY_ADDRESS, billing_details, merged_metadata
+from fake_stripe.objects.metadata import EMPTY_ADDRESS, billing_details
 from fake_stripe.objects.registry import Call, operation
 from fake_stripe.scope import Scope, Wire, plain_clone
 
@@ -103,14 +103,7 @@ def _from_entered(scope: Scope, entered: Entered, params: Wire, preferred: Any =
 def _from_token(scope: Scope, token_id: str, params: Wire) -> Wire:
     """A card PaymentMethod from a token; name and address of the token's card become its billing details."""
     card, entered = tokens.redeem_card(scope, token_id, param="card[token]")
-    address = {
-        "city": card["address_city"],
-        "country": card["address_country"],
-        "line1": card["address_line1"],
-        "line2": card["address_line2"],
-        "postal_code": card["address_zip"],
-        "state": card["address_state"],
-    }
+    address = legacy_views.address_of(card)
     details: Wire = {"name": card["name"]} | (params.get("billing_details") or {})
     details["address"] = {name: value for name, value in address.items() if value} | (details.get("address") or {})
     return _from_entered(scope, entered, {**params, "billing_details": details})
@@ -195,22 +188,9 @@ def _make_clone(platform: Scope, scope: Scope, original: Wire, params: Wire) -> 
         block["fingerprint"] = fingerprint(scope, routed)
     given = params.get("billing_details") or None
     details = billing_details(original["billing_details"], given)
-    made = scope.insert(
-        {
-            "id": scope.new_id("pm"),
-            "object": "payment_method",
-            "allow_redisplay": params.get("allow_redisplay") or original["allow_redisplay"],
-            "billing_details": details | {"address": dict(details["address"] or EMPTY_ADDRESS)},
-            "created": scope.world.now,
-            "customer": None,
-            "customer_account": None,
-            "livemode": scope.livemode,
-            "metadata": merged_metadata(None, params.get("metadata")),
-            "shared_payment_granted_token": None,
-            "type": type_,
-            type_: block,
-        }
-    )
+    details = details | {"address": dict(details["address"] or EMPTY_ADDRESS)}
+    redisplay = original["allow_redisplay"]
+    made = payment_methods.insert(scope, type_, block, details, params, allow_redisplay=redisplay)
     hidden = scope.hidden(made["id"])
     hidden |= {name: kept[name] for name in ("instrument", "set_up", "set_up_on_behalf_of") if name in kept}
     hidden["original"] = original["id"]

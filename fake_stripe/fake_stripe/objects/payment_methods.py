@@ -266,12 +266,22 @@ def materialise(scope: Scope, known: cards.Card | cards.BankAccount | cards.Sepa
 
 def keep(scope: Scope, type_: str, block: Wire, instrument: Wire | None, params: Wire) -> Wire:
     """Stores a new PaymentMethod; `params` are billing_details, metadata and allow_redisplay as given."""
-    made = scope.insert(
+    made = insert(scope, type_, block, billing_details(None, params.get("billing_details") or None), params)
+    if instrument is not None:
+        scope.hidden(made["id"])["instrument"] = instrument
+    return made
+
+
+def insert(
+    scope: Scope, type_: str, block: Wire, details: Wire, params: Wire, *, allow_redisplay: str = "unspecified"
+) -> Wire:
+    """Stores a bare PaymentMethod with these billing details; of `params` it takes metadata and allow_redisplay."""
+    return scope.insert(
         {
             "id": scope.new_id("pm"),
             "object": "payment_method",
-            "allow_redisplay": params.get("allow_redisplay") or "unspecified",
-            "billing_details": billing_details(None, params.get("billing_details") or None),
+            "allow_redisplay": params.get("allow_redisplay") or allow_redisplay,
+            "billing_details": details,
             "created": scope.world.now,
             "customer": None,
             "customer_account": None,
@@ -282,9 +292,6 @@ def keep(scope: Scope, type_: str, block: Wire, instrument: Wire | None, params:
             type_: block,
         }
     )
-    if instrument is not None:
-        scope.hidden(made["id"])["instrument"] = instrument
-    return made
 
 
 # ---- operations

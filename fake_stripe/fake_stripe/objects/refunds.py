@@ -9,7 +9,7 @@ from fake_stripe.errors import invalid, state_error
 from fake_stripe.objects import application_fees, balance_transactions, payment_attempts, transfers
 from fake_stripe.objects.metadata import merged_metadata
 from fake_stripe.objects.registry import Call, expansion, operation
-from fake_stripe.render.lists import list_object, paginate
+from fake_stripe.render.lists import first_page, paginate
 from fake_stripe.scope import Scope, Wire
 from fake_stripe.world import World
 
@@ -260,7 +260,7 @@ def refunds_of(scope: Scope, charge: Wire) -> Wire:
     """The `refunds` of a charge, which appear when they are expanded: the ten newest."""
     data = list(scope.list("refund", charge=charge["id"]))
     url = f"/v1/charges/{charge['id']}/refunds"
-    return list_object(data[:10], url, has_more=len(data) > 10, total_count=len(data))
+    return first_page(data, url)
 
 
 @operation("GET", "/v1/refunds")

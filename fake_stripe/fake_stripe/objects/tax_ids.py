@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fake_stripe.objects.registry import Call, expansion, operation
-from fake_stripe.render.lists import list_object, paginate
+from fake_stripe.render.lists import first_page, paginate
 from fake_stripe.scope import Scope, Wire
 
 _EU = "eu_vat"
@@ -90,4 +90,4 @@ def expand_tax_ids(scope: Scope, customer: Wire) -> Wire:
     """The customer's tax ids."""
     items = list(scope.list("tax_id", customer=customer["id"]))
     url = f"/v1/customers/{customer['id']}/tax_ids"
-    return list_object(items[:10], url, has_more=len(items) > 10, total_count=len(items))
+    return first_page(items, url)

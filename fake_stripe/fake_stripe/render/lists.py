@@ -28,6 +28,11 @@ def list_object(data: list[Wire], url: str, *, has_more: bool = False, total_cou
     return page
 
 
+def first_page(items: list[Wire], url: str) -> Wire:
+    """A list inside another object: its first ten, with the count of all."""
+    return list_object(items[:DEFAULT_LIMIT], url, has_more=len(items) > DEFAULT_LIMIT, total_count=len(items))
+
+
 def paginate(call: Call, items: Iterable[Wire], url: str, *, type: str | None = None) -> Wire:  # noqa: A002 - Stripe's name
     """The page of `items` (newest first) that `limit`, `starting_after`, `ending_before` and `created` ask for.
 
