@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 .DEFAULT_GOAL := help
-.PHONY: help demo story test check chaos chaos-long replay node-sdk mesh clients polyglot stripe-mock sdk fuzz audit docs bench bench-short generate lock clean
+.PHONY: help ui demo story test check chaos chaos-long replay node-sdk mesh clients polyglot stripe-mock sdk fuzz audit docs bench bench-short generate lock clean
 
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -80,6 +80,18 @@ $(VENV)/.mesh: $(VENV)/.dev requirements-mesh.lock
 
 mesh: $(VENV)/.mesh       ## the service behind a real Envoy, and the files in deploy/
 	@MESH=1 GRPC_VERBOSITY=NONE $(PY) -m pytest -q tests/mesh
+
+# A driver for a real browser, beside the development tools.
+$(VENV)/.ui: $(VENV)/.dev requirements-ui.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-ui.lock
+	@touch $@
+
+# A browser is taken as it is found; only root on Debian gets one installed.
+ui: $(VENV)/.ui           ## the pages in a real Chromium (CHROMIUM=... names one); screenshots in tests/ui/screenshots
+	@[ -n "$(CHROMIUM)" ] || command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get install -y -qq chromium >/dev/null; } \
+	  || { echo "No browser here. Install Chromium, or name one: make ui CHROMIUM=/path/to/chrome" >&2; exit 1; }
+	@UI=1 $(PY) -m pytest -q -p xdist -n 0 tests/ui
 
 STRIPE_MOCK_VERSION := v0.203.0
 $(VENV)/stripe-mock-$(STRIPE_MOCK_VERSION)/stripe-mock:

@@ -68,7 +68,7 @@
     next.scrollIntoView({ block: "nearest" });
   };
   const pressed = { "?": showKeys, t: switchTheme, l: switchLive, j: () => step(1), k: () => step(-1) };
-  let going = 0;
+  let going = -Infinity;
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (event.target.matches("input, select, textarea")) {
@@ -76,7 +76,7 @@
       return;
     }
     if (event.timeStamp - going < 1500) {
-      going = 0;
+      going = -Infinity;
       const link = document.querySelector(`[data-go="${CSS.escape(event.key)}"]`);
       if (link) { event.preventDefault(); link.click(); }
       return;
