@@ -87,7 +87,7 @@ $(VENV)/.ui: $(VENV)/.dev requirements-ui.lock
 	@touch $@
 
 # A browser is taken as it is found; only root on Debian gets one installed.
-ui: $(VENV)/.ui           ## the pages in a real Chromium (CHROMIUM=... names one); screenshots in tests/ui/screenshots
+ui: $(VENV)/.ui docs      ## the pages in a real Chromium (CHROMIUM=... names one); screenshots in tests/ui/screenshots
 	@[ -n "$(CHROMIUM)" ] || command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null \
 	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get install -y -qq chromium >/dev/null; } \
 	  || { echo "No browser here. Install Chromium, or name one: make ui CHROMIUM=/path/to/chrome" >&2; exit 1; }

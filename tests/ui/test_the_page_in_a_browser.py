@@ -91,6 +91,15 @@ def test_the_journal_is_filtered_and_a_call_opened(api: Api, story: Story, open_
 
 
 @pytest.mark.usefixtures("story")
+def test_on_a_phone_an_opened_call_comes_before_the_list(api: Api, open_page: Open) -> None:
+    page = open_page("/requests", width=390, height=844)
+    expect(page.locator("#detail")).to_be_hidden()
+    page.locator("a.call").nth(len(api.world.journal) - 1).click()
+    expect(page.locator("#detail h2")).to_be_in_viewport()
+    keep(page, "request-opened-narrow")
+
+
+@pytest.mark.usefixtures("story")
 def test_going_back_shows_the_page_before(open_page: Open) -> None:
     page = open_page("/")
     page.get_by_role("link", name="Payments", exact=True).click()

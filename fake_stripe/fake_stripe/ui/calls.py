@@ -128,6 +128,6 @@ def _elsewhere(world: "World", entry: Entry) -> list[dict[str, str]]:
 def summary_of(entry: Entry) -> str:
     """The error of a call in one line, if it failed."""
     error = entry.error or {}
-    if error:
+    if error and entry.matched:
         return masked_text(str(error.get("decline_code") or error.get("code") or error.get("message") or ""))
     return ""

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from fake_stripe import webhooks
 from fake_stripe.control_worlds import events_of
-from fake_stripe.faults import ACTS, STATUSES
+from fake_stripe.faults import ACTS, STATUSES, Fault
 from fake_stripe.journal import Entry
 from fake_stripe.scope import Scope, Wire
 from fake_stripe.ui import board, calls, lineage, payments
@@ -53,10 +53,14 @@ def overview(look: Look) -> Values:
         "query": query,
         "waiting": payments.waiting(world),
         "scheduled": world.scheduled,
-        "faults": [fault.act.kind.replace("_", " ") for fault in world.faults if not is_spent(fault)],
+        "faults": [_act_of(fault) for fault in world.faults if not is_spent(fault)],
         "failure": next((entry for entry in reversed(world.journal) if entry.status >= 400), None),
         "empty": not world.journal and not any(column.tiles for column in columns),
     }
+
+
+def _act_of(fault: Fault) -> str:
+    return f"answers {fault.act.status}" if fault.act.kind == "status" else fault.act.kind.replace("_", " ")
 
 
 @view("lineage")

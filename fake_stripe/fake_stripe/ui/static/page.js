@@ -37,6 +37,11 @@
     }
     showLive();
   });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    // Where the list stands below the opened call, not beside it, opening one leads up to it.
+    if (event.detail.requestConfig?.elt?.matches("a.call") && matchMedia("(max-width: 1180px)").matches)
+      document.getElementById("detail")?.scrollIntoView();
+  });
 
   // ---- asking before what cannot be undone
   document.addEventListener("htmx:confirm", (event) => {
