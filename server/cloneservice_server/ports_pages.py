@@ -122,7 +122,10 @@ class LedgerView(Protocol):
         ...
 
     async def find_effects(self, *, stripe_request_id: str = "", stripe_id: str = "", limit: int) -> list[EffectRow]:
-        """Effects that Stripe answered under this Request-Id, or that made this object of Stripe's; newest first."""
+        """Effects that Stripe answered under this Request-Id, or that made this object of Stripe's; newest first.
+
+        PaymentIntents are not found so: see `find_charges`.
+        """
         ...
 
     async def find_charges(self, stripe_payment_intent_id: str, limit: int) -> list[Charge]:
