@@ -157,15 +157,14 @@ def _sum(band: Band, charges: Sequence[Charge]) -> None:
 def _methods(
     clones: Sequence[Clone], entries: Mapping[str, list[tuple[int, int]]], default_method: str
 ) -> list[Method]:
-    """Each beside the middle of its clones, and none upon another."""
+    """Each beside the first of its clones, where the eye begins, and none upon another."""
     newest = {
         clone.platform_payment_method_id: clone for clone in sorted(clones, key=lambda clone: clone.create_time_us)
     }
     found = []
     for id_, ends in entries.items():
-        middle = sum(y for _, y in ends) // len(ends)
         title = words.card(newest[id_].summary) or newest[id_].flow.value
-        found.append(Method(id_, title, id_ == default_method, y=middle - BOX_HEIGHT // 2))
+        found.append(Method(id_, title, id_ == default_method, y=ends[0][1] - BOX_HEIGHT // 2))
     found.sort(key=lambda method: (method.y, method.id))
     lowest = TOP
     for method in found:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cloneservice_server.domain import errors
+from cloneservice_server.domain import codec, errors
 from cloneservice_server.domain.batches import BatchState, CloneBatch, Failures, ItemState
 from cloneservice_server.domain.commands import HandleStripeEvent
 from cloneservice_server.domain.ids import idempotency_key
@@ -145,8 +145,8 @@ class Views:
         waiting = await self.ledger.list_requests(UNFINISHED, Page(PAGE_SIZE), EVENTS)
         dead = await self.ledger.list_requests((RequestState.FAILED,), page_of(after), EVENTS)
         return {
-            "waiting": [story_of(row) for row in waiting],
-            "dead": [story_of(row) for row in dead[:PAGE_SIZE]],
+            "waiting": [(event_of(row), story_of(row)) for row in waiting],
+            "dead": [(event_of(row), story_of(row)) for row in dead[:PAGE_SIZE]],
             "next": _next(dead, lambda row: cursor(row.update_time_us, row.request_id)),
         }
 
@@ -251,6 +251,14 @@ class Views:
 def story_of(row: RequestRow) -> Story:
     """A request and its stored error."""
     return Story(row, error_of(row.error))
+
+
+def event_of(row: RequestRow) -> HandleStripeEvent:
+    """What an event's request is to do; an empty one if this release cannot read it."""
+    try:
+        return codec.loads(HandleStripeEvent, row.command)
+    except (ValueError, TypeError):
+        return HandleStripeEvent("", "")
 
 
 def step_of(row: EffectRow) -> Step:
