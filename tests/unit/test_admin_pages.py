@@ -116,6 +116,12 @@ async def test_head_answers_as_get_without_a_body(site: AdminSite) -> None:
     assert (status, body, headers["Content-Type"]) == (200, "", "text/html; charset=utf-8")
 
 
+async def test_the_address_without_its_last_slash_leads_there(site: AdminSite) -> None:
+    status, _, headers = await site.answer("/admin", token="")
+
+    assert (status, headers["Location"]) == (302, "/admin/")
+
+
 # ------------------------------------------------------------------------------------------------------- who may look
 
 

@@ -97,3 +97,16 @@ def test_a_token_is_shown_once_with_its_line(capsys: Any) -> None:
     made = json.loads(capsys.readouterr().out)
 
     assert (codes, tokens.parse(made["line"].encode()).name_of(made["token"])) == ([0, 2], "web")
+
+
+def test_the_tokens_of_the_admin_page_are_checked_too(capsys: Any, tmp_path: Path) -> None:
+    (tmp_path / "admin").write_text(tokens.new_token("oncall")[1])
+    flags = ["--stripe", "fake", "--admin-listen", "127.0.0.1:0", "--admin-token-file"]
+    good, told = check(capsys, *flags, "admin")
+    (tmp_path / "admin").write_text("oncall cst_in_plain_text")
+    bad, refused = check(capsys, *flags, "admin")
+
+    assert (good, bad) == (0, 1)
+    assert "1 token(s) of the admin page" in told
+    assert "FAIL files: --admin-token-file: admin: line 1 is not `NAME sha256:HEX`" in refused
+    assert "in_plain_text" not in refused

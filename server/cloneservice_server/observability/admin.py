@@ -47,6 +47,7 @@ class AdminServer:
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
         if self._pages is not None:
+            app.router.add_get("/admin", _to_the_pages)
             app.add_subapp("/admin/", self._pages.application())
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
@@ -75,3 +76,7 @@ class AdminServer:
     async def _readyz(self, _: web.Request) -> web.Response:
         state = self._state()
         return web.json_response(state, status=200 if all(state.values()) else 503)
+
+
+async def _to_the_pages(_: web.Request) -> web.Response:
+    return web.Response(status=302, headers={"Location": "/admin/"})
