@@ -1,5 +1,7 @@
 # `make demo` and `make test` set up all they need on a fresh machine: Python 3.11+, git and make are enough.
-PYTHON ?= python3
+# The first of these that is new enough; `make PYTHON=... ` takes another one.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
+  $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
@@ -9,24 +11,30 @@ PY := $(BIN)/python
 help:            ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
+# pip ends in "no matching distribution" for want of a network, too.
+NO_INSTALL = { echo "could not install: is there a way to the package registry (network, proxy, PIP_INDEX_URL)?" \
+  "Run the same again, it goes on." >&2; exit 1; }
+
 $(VENV)/.python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "CloneService needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." >&2; \
-	  echo "Name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV)
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "CloneService needs Python 3.11 or newer; here is $(or $(PYTHON),no python3 that is)" \
+	    "($$($(or $(PYTHON),python3) --version 2>&1))." >&2; \
+	  echo "Install one and name it: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "'$(PYTHON)' cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@touch $@
 
 # To run: what the server, the double and the client need, by hash. Nothing is built but this package itself.
 $(VENV)/.run: $(VENV)/.python requirements.lock pyproject.toml
 	@echo "setting up $(VENV) (once)"
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock || $(NO_INSTALL)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 # To develop: tests, linters, code generators. A superset of the above.
 $(VENV)/.dev: $(VENV)/.python requirements-dev.lock pyproject.toml
 	@echo "setting up $(VENV) for development (once)"
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-dev.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-dev.lock || $(NO_INSTALL)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.run
 
@@ -63,12 +71,14 @@ node-sdk: $(VENV)/.dev    ## run the flows of a Connect platform with Stripe's S
 	@$(PY) -m pytest -q tests/fake_stripe/test_node_sdk.py
 
 clients: $(VENV)/.dev     ## generate the Go, Node and Java code of the contract (needs go, npm and mvn)
+	@for tool in go npm mvn; do command -v $$tool >/dev/null || { echo "make clients needs $$tool" >&2; exit 1; }; done
 	@cd client/node && npm ci --silent
 	@cd client/java && mvn -q -B dependency:copy@tools && chmod +x target/tools/*
 	@PATH=$(CURDIR)/$(BIN):$$PATH $(PY) protos/generate.py --image $(VENV)/clients.binpb --with google/rpc/error_details.proto
 	@$(BIN)/buf generate $(VENV)/clients.binpb --template protos/buf.gen.yaml --path cloneservice
 	@$(BIN)/buf generate $(VENV)/clients.binpb --template protos/buf.gen.details.yaml --path google/rpc/error_details.proto
 	@for language in go node; do cp protos/service_config.json client/$$language/gen/; done
+	@echo "made client/go/gen, client/node/gen and client/java/gen; each README beside them shows a first call"
 
 polyglot: clients         ## run the clients of all languages against the real server (under 10 minutes)
 	@$(PY) -m tests.polyglot.run

@@ -26,7 +26,7 @@ from cloneservice_server.collector import look_seldom
 from cloneservice_server.command_line import Parser, installed_version
 from cloneservice_server.ledger_commands import add_ledger_commands
 from cloneservice_server.operator_commands import add_operator_commands
-from cloneservice_server.settings import LEDGER_OF_FAKE, Settings, SettingsError, load, secrets_in
+from cloneservice_server.settings import LEDGER_OF_FAKE, Settings, SettingsError, load, mistyped, secrets_in
 
 if TYPE_CHECKING:
     from cloneservice_server.app import App
@@ -150,6 +150,8 @@ def _version(_: argparse.Namespace) -> None:
 def _serve(parsed: argparse.Namespace) -> None:
     settings = load(vars(parsed), environ)
     log_lines.configure(settings.log_format, settings.log_level)
+    for advice in mistyped(environ):
+        logging.getLogger("cloneservice.app").warning(advice)
     if settings.workers > 1:
         _supervise(settings, as_json=parsed.json)
         return
@@ -197,9 +199,14 @@ def _without_listeners(arguments: list[str]) -> list[str]:
 
 
 def _dev(parsed: argparse.Namespace) -> None:
+    if environ.get("STRIPE_API_KEY", "").strip().startswith(("sk_live_", "rk_live_")):
+        raise SettingsError(["`dev` is for tests, and STRIPE_API_KEY holds a live key: unset it"])
+    environ.setdefault("GRPC_VERBOSITY", "NONE")  # see _build
     fake_type = _fake_stripe()
     from cloneservice_server.testing import seed  # noqa: PLC0415 - needs the double
 
+    if not 0 <= parsed.stripe_port <= 65_535:
+        raise SettingsError([f"--stripe-port must be 0 to 65535, 0 for a free one, not {parsed.stripe_port}"])
     try:
         fake = fake_type(seed=_DEV, api_key=f"sk_test_{_DEV}").start(port=parsed.stripe_port)
     except OSError as taken:
@@ -311,6 +318,7 @@ async def _start(app: App) -> None:
 def _announce(app: App, settings: Settings, shown: dict[str, Any], *, as_json: bool) -> None:
     """One line on standard output, for eyes or for a program that waits for it."""
     mode = "live" if settings.livemode else "test"
+    money = ": real money" if settings.livemode else ""
     facts = {"host": app.address.host, "port": app.port, "stripe": settings.stripe_url, "mode": mode}
     if app.admin is not None:
         facts["admin_port"] = app.admin.port
@@ -319,7 +327,7 @@ def _announce(app: App, settings: Settings, shown: dict[str, Any], *, as_json: b
     if as_json:
         print(json.dumps({"target": str(app.address), **facts, **shown}), flush=True)
     else:
-        details = ", ".join([settings.stripe_url, f"{mode} mode", *shown.values()])
+        details = ", ".join([settings.stripe_url, f"{mode} mode{money}", *shown.values()])
         print(f"listening on {app.address} (Stripe: {details})", flush=True)
     log = logging.getLogger("cloneservice.app")
     log.info("listening", extra={"fields": facts})

@@ -154,7 +154,9 @@ async def _stripe(settings: Settings) -> Finding:
         text = "does not take the key (401)" if refused.status == 401 else f"answered {refused}"
         return Finding("stripe", good=False, text=f"{settings.stripe_url} {text}")
     except StripeFault as fault:
-        return Finding("stripe", good=False, text=f"{settings.stripe_url} cannot be reached: {fault}")
+        text = f"{settings.stripe_url} cannot be reached: {fault}"
+        proxied = environ.get("HTTPS_PROXY") or environ.get("https_proxy")
+        return Finding("stripe", good=False, text=f"{text}; HTTPS_PROXY is not used" if proxied else text)
     finally:
         await gateway.aclose()
     if bool(answer.body.get("livemode")) != settings.livemode:

@@ -26,6 +26,8 @@ from cloneservice_server.stripe_gateway.credentials import STRIPE_API, Credentia
 FAKE = "fake"
 LEDGER = "sqlite:///cloneservice.db"
 LEDGER_OF_FAKE = "sqlite://:memory:"
+_MISNAMED_KEYS = ("CLONESERVICE_STRIPE_API_KEY", "STRIPE_SECRET_KEY", "STRIPE_KEY")
+"""Other programs' names for the key, and the name that a reader of the rule for all other settings would expect."""
 _SECRET = re.compile(r"\b(?:sk|rk|pk|whsec)_\w{4,}")
 
 
@@ -290,7 +292,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         stripe_webhook_secrets=environ.get("STRIPE_WEBHOOK_SECRETS", ""),
         ledger=settings.ledger or _default_ledger(settings),
     )
-    _check(settings, problems)
+    _check(settings, environ, problems)
     if problems:
         raise SettingsError(problems)
     return settings
@@ -321,6 +323,25 @@ def webhook_secrets(text: str | bytes) -> tuple[str, ...]:
     if not all(secret.startswith("whsec_") for secret in found):
         raise ValueError("webhook secrets begin with whsec_ and are given one a line, or separated by commas")
     return found
+
+
+def mistyped(environ: Mapping[str, str]) -> list[str]:
+    """Advice about variables that almost name a setting; others may begin with CLONESERVICE_ for reasons of their own.
+
+    Kubernetes, for one, sets CLONESERVICE_SERVICE_HOST and CLONESERVICE_PORT for a Service of that name.
+    """
+    known = [f"CLONESERVICE_{setting.name.upper()}" for setting in dataclasses.fields(Settings)]
+    found = []
+    for name in sorted(set(environ) - set(known) - _VARIABLES_OF_CLIENTS):
+        if not name.startswith("CLONESERVICE_") or name.startswith(("CLONESERVICE_SERVICE_", "CLONESERVICE_PORT")):
+            continue
+        near = difflib.get_close_matches(name.removeprefix("CLONESERVICE_"), [one[13:] for one in known], 1)
+        if near:
+            found.append(f"{name} is not a setting; did you mean CLONESERVICE_{near[0]}?")
+    return found
+
+
+_VARIABLES_OF_CLIENTS = {f"CLONESERVICE_{name}" for name in ("TARGET", "TLS_CA", "TIMEOUT", "INSECURE", "TOKEN")}
 
 
 def secrets_in(arguments: list[str]) -> bool:
@@ -387,7 +408,7 @@ def _stripe_key(settings: Settings, environ: Mapping[str, str], problems: list[s
         return ""
 
 
-def _check(settings: Settings, problems: list[str]) -> None:
+def _check(settings: Settings, environ: Mapping[str, str], problems: list[str]) -> None:
     try:
         parse_address(settings.listen)
     except ValueError as wrong:
@@ -415,8 +436,10 @@ def _check(settings: Settings, problems: list[str]) -> None:
     elif settings.stripe_api_key:
         _check_key(settings, problems)
     elif not any("stripe-api-key-file" in problem for problem in problems):
+        misnamed = next((f" ({name} is not read)" for name in _MISNAMED_KEYS if environ.get(name)), "")
         problems.append(
-            "no Stripe key: set STRIPE_API_KEY or give --stripe-api-key-file FILE (or try it out with --stripe fake)"
+            f"no Stripe key: set STRIPE_API_KEY{misnamed} or give --stripe-api-key-file FILE (or try it out with "
+            "--stripe fake)"
         )
 
 

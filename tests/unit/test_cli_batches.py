@@ -71,6 +71,36 @@ def test_two_files_make_a_cross_product(run: Run, service: ScriptedService, tmp_
     assert request.attach.set_default
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["\ufeffcus_1\r\ncus_2\r\n", "name;id\r\nAda;cus_1\r\nBob;cus_2", "cus_1\n\ncus_2 \n"],
+)
+def test_files_of_other_systems_and_spreadsheets_are_read(
+    run: Run, service: ScriptedService, tmp_path: Path, content: str
+) -> None:
+    service.answer("CreateCloneBatch", pb.CreateCloneBatchResponse(batch=batch()))
+    (tmp_path / "c.csv").write_bytes(content.encode())
+    accounts = written(tmp_path / "a.csv", "acct_1")
+
+    assert run("batch", "create", "--customers", str(tmp_path / "c.csv"), "--accounts", accounts) == 0
+
+    [request] = service.requests("CreateCloneBatch")
+    assert list(request.cross_product.platform_customer_ids) == ["cus_1", "cus_2"]
+
+
+@pytest.mark.parametrize(("content", "says"), [(b"\xff\xfe\x00", "is not UTF-8 text"), (None, "cannot read")])
+def test_a_file_that_cannot_be_read_is_named(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, says: str
+) -> None:
+    path = tmp_path / "c.csv"
+    if content is not None:
+        path.write_bytes(content)
+    status = run("batch", "create", "--customers", str(path), "--accounts", written(tmp_path / "a.csv", "acct_1"))
+    told = capsys.readouterr().err
+
+    assert (status, str(path) in told, says in told) == (2, True, True)
+
+
 def test_pairs_name_their_methods_where_they_do(run: Run, service: ScriptedService, tmp_path: Path) -> None:
     service.answer("CreateCloneBatch", pb.CreateCloneBatchResponse(batch=batch()))
     pairs = written(tmp_path / "p.csv", "account,customer,card", "acct_1,cus_1,pm_1", "acct_2,cus_2,")

@@ -23,6 +23,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc import StatusCode
 
+from tests.certificates import Authority
 from tests.fakes_grpc import Reply, ScriptedService, refusal, serving
 
 CLIENT = Path(cloneservice.__file__).parent.parent
@@ -315,6 +316,7 @@ def test_a_charge_that_waits_for_the_shopper_has_a_status_and_hides_its_secret(
     shown, shown_json = run(*argv, "--show-secrets"), run(*argv, "--json", "--show-secrets")
 
     assert [ran.status for ran in (plain, as_json, shown, shown_json)] == [7] * 4
+    assert "hint: the shopper must authenticate" in plain.err
     assert "secret_x" not in plain.out + as_json.out
     assert "secret_x" in shown.out
     assert json.loads(shown_json.out)["charge"]["next_action"]["client_secret"] == "pi_1_secret_x"
@@ -356,6 +358,8 @@ def test_nothing_from_outside_can_steer_the_terminal(run: Run, service: Scripted
         ((), "COMMAND"),
         (("charge", "--clone", "cln_1", "--amount", "10.99", "--currency", "usd"), "minor units"),
         (("charge", "--clone", "cln_1"), "--amount"),
+        (("charge", "--clone", "cln_1", "--amount", "0", "--currency", "usd"), "0 is no amount"),
+        (("charge", "--clone", "cln_1", "--amount", "9" * 20, "--currency", "usd"), "is not between"),
         (("clone", "--customer", "cus_1", "--account", "acct_1", "--metadata", "colour"), "KEY=VALUE"),
         (("clone", "--customer", "cus_1", "--account", "acct_1", "--flow", "magic"), "--flow"),
         (("clones", "list", "--limit", "0"), "--limit"),
@@ -467,3 +471,77 @@ def test_a_reader_that_leaves_early_is_no_traceback(service: ScriptedService) ->
         process.wait(timeout=60)
 
     assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("http://127.0.0.1:50051/", "HOST:PORT without http://: --target 127.0.0.1:50051"),
+        ("clones.internal", "'clones.internal' has no port: --target clones.internal:50051"),
+        ("[::1]", "'[::1]' has no port: --target [::1]:50051"),
+    ],
+)
+def test_a_target_that_is_no_address_is_told_with_one_that_is(run: Run, target: str, says: str) -> None:
+    ran = run("lookup", KEY, CLONESERVICE_TARGET=target)
+
+    assert (ran.status, says in ran.err) == (2, True), ran.err
+
+
+@pytest.mark.parametrize("token", ["cst_\u00e4", "cst_1\ncst_2"])
+def test_a_token_that_cannot_be_sent_is_refused_without_being_shown(run: Run, token: str) -> None:
+    ran = run("lookup", KEY, CLONESERVICE_TOKEN=token)
+
+    assert (ran.status, "CLONESERVICE_TOKEN" in ran.err, "cst_1" in ran.err) == (2, True, False)
+
+
+def test_a_line_end_behind_a_token_does_no_harm(run: Run, service: ScriptedService) -> None:
+    service.answer("LookupRequest", pb.LookupRequestResponse(state=pb.REQUEST_STATE_SUCCEEDED))
+
+    assert run("lookup", KEY, CLONESERVICE_TOKEN="cst_1\n").status == 0
+
+
+def test_a_file_without_certificates_is_told_before_it_is_used(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("-----BEGIN PRIVATE KEY-----\n", encoding="ascii")
+    ran = run("--tls-ca", str(tmp_path / "ca.pem"), "lookup", KEY)
+
+    assert (ran.status, "holds no PEM certificates" in ran.err, len(ran.err.splitlines())) == (2, True, 1)
+
+
+def test_plain_text_is_told_to_whoever_asks_for_tls(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(Authority("somebody").pem)
+    ran = run("--tls-ca", str(tmp_path / "ca.pem"), "--timeout", "10", "lookup", KEY)
+
+    assert (ran.status, "speaks plain text: leave out --tls-ca" in ran.err) == (5, True), ran.err
+
+
+def test_a_request_id_that_was_never_seen_is_said_to_have_done_nothing(run: Run, service: ScriptedService) -> None:
+    service.answer("LookupRequest", pb.LookupRequestResponse(state=pb.REQUEST_STATE_UNKNOWN))
+    ran = run("lookup", KEY)
+
+    assert (ran.status, ran.err) == (0, "hint: the service never got this request_id: nothing was done under it\n")
+
+
+def test_what_the_message_says_is_not_said_again_as_a_hint(run: Run, service: ScriptedService) -> None:
+    wrong = error_details_pb2.BadRequest(
+        field_violations=[error_details_pb2.BadRequest.FieldViolation(field="a", description="must be b")]
+    )
+    refused = refusal(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", "a: must be b", details=[wrong])
+    service.answer("GetCharge", refused)
+
+    assert "hint:" not in run("charges", "get", "chg_1").err
+
+
+@pytest.mark.parametrize(
+    ("reason", "metadata", "says"),
+    [
+        ("CONNECTED_ACCOUNT_UNAVAILABLE", {}, "hint: is the id mistyped, or did the seller disconnect?"),
+        ("RESOURCE_NOT_FOUND", {"stripe_code": "resource_missing"}, "or of the other mode (live or test)"),
+        ("CALLER_UNAUTHENTICATED", {}, "hint: set CLONESERVICE_TOKEN"),
+    ],
+)
+def test_likely_causes_of_a_refusal_are_named(
+    run: Run, service: ScriptedService, reason: str, metadata: dict[str, str], says: str
+) -> None:
+    service.answer("GetCharge", refusal(StatusCode.FAILED_PRECONDITION, reason, metadata=metadata))
+
+    assert says in run("charges", "get", "chg_1").err

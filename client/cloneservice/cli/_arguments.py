@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -78,17 +79,31 @@ def settings(options: argparse.Namespace, environ: Mapping[str, str]) -> Setting
         timeout_s = getattr(options, "timeout", None) or (_seconds(timeout) if timeout else None)
     except argparse.ArgumentTypeError as wrong:
         raise UsageError(f"CLONESERVICE_TIMEOUT: {wrong}") from wrong
+    target = getattr(options, "target", None) or environ.get("CLONESERVICE_TARGET") or "localhost:50051"
+    token = environ.get("CLONESERVICE_TOKEN", "").strip()
+    if not (token.isascii() and token.isprintable()):
+        raise UsageError("CLONESERVICE_TOKEN holds what no token holds; it is one line, cst_...")
     tls_ca = getattr(options, "tls_ca", None) or environ.get("CLONESERVICE_TLS_CA") or None
     insecure = getattr(options, "insecure", False)
     return Settings(
-        target=getattr(options, "target", None) or environ.get("CLONESERVICE_TARGET") or "localhost:50051",
+        target=_target(target),
         tls_ca=None if tls_ca is None or insecure else Path(tls_ca),
         insecure=insecure or (tls_ca is None and environ.get("CLONESERVICE_INSECURE", "") in ("1", "true", "yes")),
         timeout_s=timeout_s,
-        token=environ.get("CLONESERVICE_TOKEN", ""),
+        token=token,
         json=getattr(options, "json", False),
         show_secrets=getattr(options, "show_secrets", False),
     )
+
+
+def _target(text: str) -> str:
+    """host:port, or any name that gRPC resolves by a scheme of its own (dns:///..., unix:...)."""
+    scheme, colon, rest = text.partition("://")
+    if colon and scheme.lower() in ("http", "https", "grpc", "grpcs"):
+        raise UsageError(f"the target is HOST:PORT without {scheme}://: --target {rest.rstrip('/')}")
+    if not re.fullmatch(r"\[[^\]]*\]|[^:]*", text):
+        return text
+    raise UsageError(f"the target is HOST:PORT, and {text!r} has no port: --target {text or 'localhost'}:50051")
 
 
 def _seconds(text: str) -> float:
@@ -101,13 +116,22 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+_AMOUNT_MAX = 99_999_999
+"""Stripe's own limit: eight digits."""
+
+
 def _minor_units(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not an integer of minor units (1099 for 10.99 dollars)"
-        ) from None
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of minor units (1099 for 10.99 dollars)")
+    if not 0 <= int(text) <= _AMOUNT_MAX:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {_AMOUNT_MAX} minor units")
+    return int(text)
+
+
+def _amount(text: str) -> int:
+    if _minor_units(text) == 0:
+        raise argparse.ArgumentTypeError("0 is no amount: give 1 or more, in minor units")
+    return int(text)
 
 
 def _label(text: str) -> tuple[str, str]:
@@ -203,7 +227,7 @@ def _clone(parser: argparse.ArgumentParser) -> None:
 
 
 def _what_to_charge(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--amount", type=_minor_units, required=True, metavar="MINOR", help="in the smallest unit")
+    parser.add_argument("--amount", type=_amount, required=True, metavar="MINOR", help="in the smallest unit")
     parser.add_argument("--currency", required=True, metavar="CODE", help="ISO 4217, such as usd")
     parser.add_argument("--fee", type=_minor_units, metavar="MINOR", help="the platform's share, same currency")
     parser.add_argument("--capture", choices=_words(CaptureMethod), default="automatic", help="default: automatic")
@@ -314,7 +338,7 @@ def _batch_export(parser: argparse.ArgumentParser) -> None:
 
 
 def _part(parser: argparse.ArgumentParser, whole: str) -> None:
-    parser.add_argument("--amount", type=_minor_units, metavar="MINOR", help=f"default: {whole}")
+    parser.add_argument("--amount", type=_amount, metavar="MINOR", help=f"default: {whole}")
     parser.add_argument("--currency", default="", metavar="CODE", help="of the amount; ISO 4217, such as usd")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import sys
 import time
 import uuid
@@ -190,8 +191,15 @@ def _rows(path: str, *wanted: tuple[str, ...]) -> Iterator[dict[tuple[str, ...],
     Raises UsageError, naming the line that lacks an id of `wanted`.
     """
     found = False
-    with Path(path).open(encoding="utf-8-sig", newline="") as lines:
-        for number, cells in enumerate(csv.reader(lines), start=1):
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not UTF-8 text: save it as CSV in UTF-8") from None
+    except OSError as unread:
+        raise UsageError(f"cannot read {path}: {unread.strerror}") from None
+    delimiter = ";" if ";" in text and "," not in text else ","  # as spreadsheets of half the world write it
+    with io.StringIO(text, newline="") as lines:
+        for number, cells in enumerate(csv.reader(lines, delimiter=delimiter), start=1):
             row: dict[tuple[str, ...], str] = {
                 kind: cell for kind in (_CUSTOMER, _ACCOUNT, _METHOD) if (cell := _first(cells, kind))
             }

@@ -7,22 +7,28 @@ import contextlib
 import itertools
 import json
 import os
+import ssl
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from grpc import StatusCode
 
 from cloneservice import (
     BatchState,
+    CallerUnauthenticated,
     CardDeclined,
     Charge,
     ChargeState,
     CloneBatch,
     CloneClient,
     CloneServiceError,
+    ConnectedAccountUnavailable,
     InternalError,
     InvalidRequest,
+    LookupResult,
+    RequestState,
     ResourceNotFound,
     StripeMisconfigured,
     Tls,
@@ -78,7 +84,7 @@ def _client(chosen: Settings) -> CloneClient:
     tls: Tls | bool = False
     if chosen.tls_ca is not None:
         try:
-            tls = Tls(root_certificates=chosen.tls_ca.read_bytes())
+            tls = Tls(root_certificates=_certificates(chosen.tls_ca))
         except OSError as unread:
             raise UsageError(f"cannot read the certificates: {unread}") from unread
     return CloneClient(
@@ -88,6 +94,16 @@ def _client(chosen: Settings) -> CloneClient:
         token=chosen.token or None,
         timeout_s=chosen.timeout_s,
     )
+
+
+def _certificates(path: Path) -> bytes:
+    """PEM certificates, looked at before gRPC does, which would only say that the service cannot be reached."""
+    pem = path.read_bytes()
+    try:
+        ssl.create_default_context(cadata=pem.decode("ascii"))
+    except (ssl.SSLError, ValueError):
+        raise UsageError(f"{path} holds no PEM certificates of authorities (-----BEGIN CERTIFICATE-----)") from None
+    return pem
 
 
 def _show(answer: Any, options: argparse.Namespace, chosen: Settings) -> int:
@@ -100,10 +116,23 @@ def _show(answer: Any, options: argparse.Namespace, chosen: Settings) -> int:
     else:
         print(details(answer, show_secrets=chosen.show_secrets))
     sys.stdout.flush()
+    _say_what_is_next(answer)
     if isinstance(answer, CloneBatch):
         return PARTLY if answer.state is BatchState.PARTIALLY_FAILED else DONE
     made = getattr(answer, "charge", None)
     return _status_of(made) if isinstance(made, Charge) else DONE
+
+
+def _say_what_is_next(answer: object) -> None:
+    if isinstance(answer, LookupResult) and answer.state is RequestState.UNKNOWN:
+        print("hint: the service never got this request_id: nothing was done under it", file=sys.stderr)
+    charge = getattr(answer, "charge", None)
+    if isinstance(charge, Charge) and charge.state is ChargeState.REQUIRES_ACTION:
+        print(
+            "hint: the shopper must authenticate: give the client_secret (--show-secrets) to Stripe.js on "
+            f"{charge.connected_account_id}; then `cloneservice charges get {charge.charge_id} --refresh`",
+            file=sys.stderr,
+        )
 
 
 def _show_list(answer: Iterable[object], limit: int, chosen: Settings) -> int:
@@ -160,18 +189,31 @@ def _hint(error: CloneServiceError, chosen: Settings | None) -> str:
         recorded = f"; on record as {error.charge.charge_id}" if error.charge is not None else ""
         return f"no money moved{recorded}; {later}"
     if isinstance(error, InvalidRequest):
-        return "; ".join(f"{bad.field}: {bad.description}" for bad in error.violations)
+        named = (f"{bad.field}: {bad.description}" for bad in error.violations)
+        return "; ".join(text for text in named if text not in error.message)
+    if isinstance(error, ConnectedAccountUnavailable):
+        return "is the id mistyped, or did the seller disconnect? An account is known to one platform and one mode only"
+    if isinstance(error, ResourceNotFound) and error.metadata.get("stripe_code") == "resource_missing":
+        return "is the id mistyped, or of another platform, or of the other mode (live or test) than the server's key?"
+    if isinstance(error, CallerUnauthenticated):
+        return "set CLONESERVICE_TOKEN; whoever runs the service makes one with `cloneservice-server token NAME`"
     # A deadline shorter than the retries of a refused connection ends as one, too.
     silent = type(error) is TransportError and error.code in (StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED)
-    parts = [_unreachable(chosen)] if silent else []
+    parts = [_unreachable(chosen, error.message)] if silent else []
     if error.resumable and error.request_id:
         parts.append(_go_on(error.request_id))
     return "; ".join(filter(None, parts))
 
 
-def _unreachable(chosen: Settings | None) -> str:
+def _unreachable(chosen: Settings | None, told: str) -> str:
     if chosen is None:
         return ""
+    if "CERTIFICATE_VERIFY_FAILED" in told:
+        return f"{chosen.tls_ca or 'this system'} does not vouch for the service: give the right --tls-ca FILE"
+    if "WRONG_VERSION_NUMBER" in told:
+        return f"the service at {chosen.target} speaks plain text: leave out --tls-ca (or give --insecure)"
+    if "Socket closed" in told:
+        return f"something listens at {chosen.target}; if it speaks TLS, give --tls-ca FILE"
     plain = chosen.insecure or (chosen.tls_ca is None and is_loopback(chosen.target))
     return f"is the service at {chosen.target}, and does it speak {'plain text' if plain else 'TLS (or --insecure)'}?"
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import queue
 import sqlite3
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from cloneservice_server.ledger import batches, statements
 from cloneservice_server.ledger.filelock import FileInUse, FileLock
@@ -165,6 +167,8 @@ class SqliteLedger(SqlLedger):
     def _take_lock(self) -> None:
         if self._lock is None:
             return
+        if Path(self.path).is_dir():
+            raise LedgerUnavailable(f"cannot open the ledger {self.path}: it is a directory; name a file in it")
         try:
             self._lock.acquire()
         except FileInUse as error:
@@ -173,11 +177,20 @@ class SqliteLedger(SqlLedger):
                 "the other one, or use PostgreSQL for several replicas"
             ) from error
         except OSError as error:
-            raise LedgerUnavailable(f"cannot open the ledger {self.path}: {error}") from error
+            raise LedgerUnavailable(f"cannot open the ledger {self.path}: {_why(error, self.path)}") from error
 
     def _release_lock(self) -> None:
         if self._lock is not None:
             self._lock.release()
+
+
+def _why(error: OSError, path: str) -> str:
+    folder = Path(path).parent
+    if isinstance(error, FileNotFoundError):
+        return f"there is no directory {folder}; make it, or name another file"
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"{folder} cannot be written to ({error.strerror}); name a file elsewhere, or change its permissions"
+    return str(error)
 
 
 def _answer(connection: SqliteConnection, jobs: list[_Job]) -> list[tuple[_Job, Outcome]]:

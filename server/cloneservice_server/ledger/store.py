@@ -78,7 +78,10 @@ class SqlLedger(BatchStore):
         if not stored:
             stored = await self.read(statements.select_meta("mode"))
         if stored[0]["value"] != mode:
-            raise ValueError(f"this ledger belongs to {stored[0]['value']} mode, but the Stripe key is for {mode} mode")
+            raise ValueError(
+                f"this ledger belongs to {stored[0]['value']} mode, but the Stripe key is for {mode} mode: take the "
+                "other key, or keep a ledger for each mode (--ledger)"
+            )
         await self.write([statements.put_meta("platform_key_fingerprint", platform_key_fingerprint)])
 
     # -------------------------------------------------------------------------------------------------- requests

@@ -99,7 +99,8 @@ def _message(prefix: str, message: Message) -> Violations:
         path, value = prefix + rule.name, getattr(message, rule.name)
         if not _is_set(message, rule, value):
             if rule.required:
-                yield FieldViolation(path, "is required")
+                zero = rule.check is _minor_units  # which protobuf does not tell from no amount
+                yield from _minor_units(path, value) if zero else (FieldViolation(path, "is required"),)
             continue
         for place, item in _items(path, rule, value):
             if rule.message:

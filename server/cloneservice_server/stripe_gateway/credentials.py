@@ -26,10 +26,8 @@ class Credentials:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", self.base_url.rstrip("/"))
-        if not _KEY.fullmatch(self.api_key):
-            raise ValueError(
-                "the Stripe key must be a secret key (sk_...) or a restricted key (rk_...), and nothing else"
-            )
+        if (wrong := _not_a_key(self.api_key)) is not None:
+            raise ValueError(wrong)
         url = _parse(self.base_url)
         if self.livemode and self.base_url != STRIPE_API:
             raise ValueError(f"a live Stripe key is sent to {STRIPE_API} only, not to {self.base_url}")
@@ -45,6 +43,20 @@ class Credentials:
     def fingerprint(self) -> str:
         """16 hex digits that tell keys apart and give nothing away."""
         return hashlib.sha256(self.api_key.encode()).hexdigest()[:16]
+
+
+def _not_a_key(text: str) -> str | None:
+    """What is wrong with a key, without quoting it; None when it looks like one."""
+    wanted = "the Stripe key must be a secret key (sk_...) or a restricted key (rk_...), and nothing else"
+    if text.startswith("pk_"):
+        return f"{wanted}: this is a publishable key (pk_...), which browsers use"
+    if text.startswith("whsec_"):
+        return f"{wanted}: this is a webhook secret (whsec_...), which belongs into STRIPE_WEBHOOK_SECRETS"
+    if text.strip("'\"") != text:
+        return f"{wanted}: leave out the quotation marks around it"
+    if text.endswith(("...", "…")):
+        return "the Stripe key is a placeholder: put a test key of your platform there (sk_test_ and what follows)"
+    return None if _KEY.fullmatch(text) else wanted
 
 
 def _parse(base_url: str) -> SplitResult:
