@@ -289,7 +289,7 @@ def main() -> int:
     except Unexpected as problem:
         print(f"\ndemo failed: {problem}", file=sys.stderr)
         return 1
-    print("\nEverything came out as expected.")
+    print("\nEverything came out as expected.\nNext, on your own: . .venv/bin/activate, and docs/quickstart.md")
     return 0
 
 
