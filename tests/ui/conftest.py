@@ -79,7 +79,7 @@ def open_page(browser: Browser, api: Api) -> Iterator[Callable[..., Page]]:
     def opened(path: str = "/", *, width: int = 1440, height: int = 900, scheme: str = "light") -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": height},
-            color_scheme=scheme,  # type: ignore[arg-type]  # a literal of Playwright's own
+            color_scheme=scheme,
             reduced_motion="reduce",
         )
         contexts.append(context)
