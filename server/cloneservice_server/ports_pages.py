@@ -13,6 +13,7 @@ from cloneservice_server.domain.baskets import Basket
 from cloneservice_server.domain.batches import BatchItem, CloneBatch, Failures, ItemState
 from cloneservice_server.domain.values import (
     Charge,
+    ChargeState,
     Clone,
     ConnectedAccount,
     ConnectedCustomer,
@@ -24,7 +25,8 @@ from cloneservice_server.ports import ChargeFilter, CloneFilter, EffectRow, Page
 from cloneservice_server.ports_observer import Unfinished
 
 LOOKED_THROUGH = 5000
-"""Of requests that ended, a list by state or method looks at so many, newest first: no index serves every question."""
+"""A list of requests by state or method, or of charges by state, looks at so many, newest first: no index serves every
+question, and what is looked for may be rare."""
 
 
 class LedgerView(Protocol):
@@ -130,6 +132,10 @@ class LedgerView(Protocol):
 
     async def find_charges(self, stripe_payment_intent_id: str, limit: int) -> list[Charge]:
         """The charge of a PaymentIntent, on whichever account; more than one only if accounts share an id."""
+        ...
+
+    async def list_charges_in(self, state: ChargeState, page: Page) -> list[Charge]:
+        """Newest first by (create_time_us, charge_id); at most LOOKED_THROUGH charges are looked at."""
         ...
 
     async def list_baskets(self, page: Page, platform_customer_id: str = "") -> list[Basket]:

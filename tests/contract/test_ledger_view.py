@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cloneservice_server.clock import SystemClock
 from cloneservice_server.domain.baskets import Basket, BasketState
-from cloneservice_server.domain.values import CloneFlow, ConnectedCustomer, RequestState
+from cloneservice_server.domain.values import ChargeState, CloneFlow, ConnectedCustomer, RequestState
 from cloneservice_server.ledger import SqlLedger, open_ledger
 from cloneservice_server.ledger.part import Part
 from cloneservice_server.ledger.sqlite_reader import SqliteReader
@@ -100,6 +100,16 @@ async def test_charges_baskets_and_connected_customers_are_found(ledger: SqlLedg
     assert [basket.basket_id for basket in await view.list_baskets(Page(2))] == ["bsk_3", "bsk_2"]
     assert [basket.basket_id for basket in await view.list_baskets(Page(9), "cus_1")] == ["bsk_3", "bsk_1"]
     assert await view.list_connected_customers("cus_1", 10) == customers
+
+
+async def test_charges_in_a_state_are_listed_page_by_page(ledger: SqlLedger, view: SqlView) -> None:
+    states = (ChargeState.SUCCEEDED, ChargeState.DECLINED)
+    made = [charge(f"charge_{n}", state=states[n % 2], create_time_us=n) for n in range(10)]
+    await ledger.commit(None, [PutCharge(one) for one in made])
+    first = await view.list_charges_in(ChargeState.DECLINED, Page(3))
+    rest = await view.list_charges_in(ChargeState.DECLINED, Page(3, first[-1].create_time_us, first[-1].charge_id))
+
+    assert [one.create_time_us for one in (*first, *rest)] == [9, 7, 5, 3, 1]
 
 
 async def test_a_view_does_not_write(ledger: SqlLedger, view: SqlView) -> None:

@@ -17,7 +17,7 @@ import pytest
 from cloneservice_server.domain.commands import NewCustomer, SavePaymentMethod
 from cloneservice_server.domain.errors import InternalError, encode
 from cloneservice_server.domain.values import NextAction, PlatformCustomer, RequestState
-from cloneservice_server.ledger.view import open_view
+from cloneservice_server.ledger.view import SqlView, open_view
 from cloneservice_server.ledger_commands import export
 from cloneservice_server.pages.addresses import PAGE_SIZE
 from cloneservice_server.pages.lineage import BOX_HEIGHT, BOX_WIDTH, graph_of
@@ -350,6 +350,27 @@ async def test_a_batch_shows_how_far_it_is_and_why_items_failed() -> None:
         assert words in body
     assert 'max="400" value="260"' in body
     assert failed.count('<span class="badge bad">failed</span>') == 20
+
+
+async def test_failures_too_many_to_be_counted_in_time_leave_the_batch_visible(
+    site: AdminSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def too_many(*_: object) -> None:
+        raise LedgerUnavailable("interrupted")
+
+    monkeypatch.setattr(SqlView, "list_failures", too_many)
+    body = await site.page(f"batches/{scenes.BATCH}")
+
+    assert "too many to be counted by reason" in body
+    assert "40 of 60 · 66 %" in body
+
+
+async def test_charges_are_listed_by_state(site: AdminSite) -> None:
+    declined = await site.page("charges?state=declined")
+    none = await site.page("charges?state=processing")
+
+    assert re.findall(r"/admin/charges/(chg_[^\"]+)", declined) == ["chg_00000000-0000-5000-8000-000000000004"]
+    assert "None among the 5,000 charges" in none
 
 
 async def test_lists_go_on_page_by_page_and_show_each_once(site: AdminSite) -> None:

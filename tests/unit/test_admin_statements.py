@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from cloneservice_server.domain.values import RequestState
+from cloneservice_server.domain.values import ChargeState, RequestState
 from cloneservice_server.ledger import looking, open_ledger
 from cloneservice_server.ledger.part import Part
 from cloneservice_server.ports import Page
@@ -27,6 +27,8 @@ NEXT = Page(51, 1_790_000_000_000_000, "r")
         looking.find_effects("req_1", "", 10),
         looking.find_effects("", "pm_1", 10),
         looking.find_charges("pi_1", 10),
+        looking.list_charges_in(ChargeState.DECLINED, Page(51)),
+        looking.list_charges_in(ChargeState.DECLINED, NEXT),
         looking.list_baskets("", NEXT),
         looking.list_baskets("cus_1", Page(51)),
         looking.list_connected_customers("cus_1", 10),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from cloneservice_server.domain.values import RequestState
+from cloneservice_server.domain.values import ChargeState, RequestState
 from cloneservice_server.ledger.lineage import newest
 from cloneservice_server.ledger.part import Part
 from cloneservice_server.ledger.rows import EFFECT_COLUMNS, REQUEST_COLUMNS
@@ -63,6 +64,17 @@ def find_charges(stripe_payment_intent_id: str, limit: int) -> Part:
 SELECT body FROM charge WHERE stripe_payment_intent_id = $1 AND stripe_payment_intent_id <> ''
 ORDER BY charge_id LIMIT $2"""
     return Part(sql, (stripe_payment_intent_id, limit))
+
+
+def list_charges_in(state: ChargeState, page: Page) -> Part:
+    """Of the newest ones those in a state, of which there may be one in a million."""
+    latest = newest("charge", {}, (), replace(page, limit=LOOKED_THROUGH), None)
+    sql = latest.sql.replace("SELECT body", "SELECT body, state, create_time_us, charge_id", 1)
+    place = len(latest.args)
+    sql = f"""
+SELECT body FROM ({sql}) AS latest WHERE state = ${place + 1}
+ORDER BY create_time_us DESC, charge_id DESC LIMIT ${place + 2}"""  # noqa: S608 - text of ours, values bound
+    return Part(sql, (*latest.args, state.value, page.limit))
 
 
 def list_baskets(platform_customer_id: str, page: Page) -> Part:

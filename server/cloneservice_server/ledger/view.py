@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn, Protocol
 
 from cloneservice_server.domain.baskets import Basket
-from cloneservice_server.domain.values import Charge, ConnectedCustomer, RequestState
+from cloneservice_server.domain.values import Charge, ChargeState, ConnectedCustomer, RequestState
 from cloneservice_server.ledger import looking, rows
 from cloneservice_server.ledger.part import Part
 from cloneservice_server.ledger.rows import Row
@@ -74,6 +74,10 @@ class SqlView(SqlLedger):
     async def find_charges(self, stripe_payment_intent_id: str, limit: int) -> list[Charge]:
         """The charge of a PaymentIntent, on whichever account."""
         return [rows.charge(row) for row in await self.read(looking.find_charges(stripe_payment_intent_id, limit))]
+
+    async def list_charges_in(self, state: ChargeState, page: Page) -> list[Charge]:
+        """Newest first."""
+        return [rows.charge(row) for row in await self.read(looking.list_charges_in(state, page))]
 
     async def list_baskets(self, page: Page, platform_customer_id: str = "") -> list[Basket]:
         """Newest first."""
