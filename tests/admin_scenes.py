@@ -46,7 +46,7 @@ from cloneservice_server.ports_batches import BatchRequest, Expansion, ItemDone,
 
 SHOPPER = "cus_QhB7xFakeShopper1"
 VISA, MASTERCARD = "pm_1PlatformVisa42424242", "pm_1PlatformMastercard4444"
-SELLERS = [f"acct_1Seller{number:02d}BakeryAndSons" for number in range(1, 13)]
+SELLERS = [f"acct_1Seller{number:02d}Bakery1" for number in range(1, 13)]
 MINUTE_US, DAY_US = 60_000_000, 86_400_000_000
 
 DECLINED = "0d9f7c1e-5a54-4f0e-9d4b-1f3a5c7e9b01"

@@ -20,7 +20,7 @@ from cloneservice_server.domain.values import NextAction, PlatformCustomer, Requ
 from cloneservice_server.ledger.view import SqlView, open_view
 from cloneservice_server.ledger_commands import export
 from cloneservice_server.pages.addresses import PAGE_SIZE
-from cloneservice_server.pages.lineage import BOX_HEIGHT, BOX_WIDTH, graph_of
+from cloneservice_server.pages.lineage import BOX_HEIGHT, BOX_WIDTH, METHOD_WIDTH, graph_of
 from cloneservice_server.pages.lookup import look_up
 from cloneservice_server.pages.rendering import HEADERS
 from cloneservice_server.ports import (
@@ -292,9 +292,11 @@ def test_no_box_of_the_drawing_lies_upon_another() -> None:
     now_us = VirtualClock().now_us()
     many = [replace(clone, platform_payment_method_id=f"pm_{n % 3}") for n, clone in enumerate(scenes.clones(now_us))]
     graph = graph_of(many, scenes.charges(now_us), (), {}, now_us=now_us)
-    boxes = [(box.x, box.y) for band in graph.bands for box in band.boxes] + [(one.x, one.y) for one in graph.methods]
+    clones = [(box.x, box.y) for band in graph.bands for box in band.boxes]
+    boxes = clones + [(one.x, one.y) for one in graph.methods]
 
     assert len(boxes) == len(many) + 3
+    assert min(x for x, _ in clones) > max(one.x for one in graph.methods) + METHOD_WIDTH
     for x, y in boxes:
         assert 0 <= x <= graph.width - BOX_WIDTH
         assert 0 <= y <= graph.height - BOX_HEIGHT

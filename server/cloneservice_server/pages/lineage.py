@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from cloneservice_server.domain.values import Charge, Clone, CloneState, ConnectedAccount, ConnectedCustomer
 from cloneservice_server.pages import words
 
-BOX_WIDTH, BOX_HEIGHT = 208, 48
+METHOD_WIDTH, BOX_WIDTH, BOX_HEIGHT = 208, 176, 48
 ROW_HEIGHT = 64
-MARGIN, EDGES_WIDTH, LABEL_WIDTH, STEP = 16, 80, 196, BOX_WIDTH + 28
+MARGIN, EDGES_WIDTH, LABEL_WIDTH, STEP = 16, 72, 176, BOX_WIDTH + 28
 BAND_GAP, BAND_PAD = 10, 8
-BAND_X = MARGIN + BOX_WIDTH + EDGES_WIDTH
+BAND_X = MARGIN + METHOD_WIDTH + EDGES_WIDTH
 CLONES_X = BAND_X + LABEL_WIDTH + 8
-CHARGES_WIDTH = 184
+CHARGES_WIDTH = 156
 TOP = 36
 GENERATIONS_MAX = 3
 """Clones of one saved method on one account that are drawn; the newest."""
@@ -81,6 +81,10 @@ class Graph:
     height: int = 0
     charges_x: int = 0
     sellers_left_out: int = 0
+    band_x: int = BAND_X
+    clones_x: int = CLONES_X
+    method_width: int = METHOD_WIDTH
+    box_width: int = BOX_WIDTH
 
 
 def graph_of(
@@ -111,7 +115,7 @@ def graph_of(
         y += band.height + BAND_GAP
     graph.methods = _methods(clones, entries, default_method)
     for method in graph.methods:
-        graph.edges += [_edge(method.x + BOX_WIDTH, method.y + BOX_HEIGHT // 2, *end) for end in entries[method.id]]
+        graph.edges += [_edge(method.x + METHOD_WIDTH, method.y + BOX_HEIGHT // 2, *end) for end in entries[method.id]]
     longest = max((len(family) for row in rows.values() for family in row.values()), default=1)
     graph.charges_x = CLONES_X + min(longest, GENERATIONS_MAX) * STEP - (STEP - BOX_WIDTH) + 20
     graph.width = graph.charges_x + CHARGES_WIDTH + MARGIN

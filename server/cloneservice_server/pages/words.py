@@ -11,7 +11,7 @@ from cloneservice_server.log_lines import scrubbed
 
 _NO_DECIMALS = "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF"
 _THREE_DECIMALS = "BHD JOD KWD OMR TND"
-_BRANDS = {"visa": "Visa", "mastercard": "Mastercard", "amex": "American Express", "jcb": "JCB", "unionpay": "UnionPay"}
+_BRANDS = {"visa": "Visa", "mastercard": "Mastercard", "amex": "Amex", "jcb": "JCB", "unionpay": "UnionPay"}
 
 _TONES = {
     "ok": "succeeded attached active done captured authorized",
