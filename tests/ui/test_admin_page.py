@@ -1,13 +1,12 @@
 """The service's admin page in a real browser: legible, quiet, keyboard-operable, and nothing on it runs. For `make ui`.
 
-Screenshots are left in build/screenshots (or the folder that SCREENSHOTS names) for whoever reviews them.
+Screenshots are left in tests/ui/screenshots for whoever reviews them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ from tests.admin_site import AdminSite, admin_site
 pytestmark = pytest.mark.skipif("UI" not in os.environ, reason="`make ui` brings a browser; `make test` stays short")
 
 ROOT = Path(__file__).parents[2]
-SHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "build" / "screenshots"))
+SHOTS = ROOT / "tests/ui/screenshots"
 PAGES = {
     "overview": "",
     "shopper": f"shoppers/{scenes.SHOPPER}",
@@ -46,18 +45,6 @@ PAGES = {
 }
 LOOKS = {"light": ("light", 1440), "dark": ("dark", 1440), "narrow": ("light", 400)}
 MARKUP = "<img src=x onerror=\"document.title='ran'\"><script>document.title='ran'</script>"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium: Playwright's own, or the one that the machine has."""
-    from playwright.sync_api import sync_playwright
-
-    own = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=own, args=["--no-sandbox", "--disable-gpu"])
-        yield running
-        running.close()
 
 
 @contextmanager

@@ -1,13 +1,11 @@
 """The documentation in a real browser, opened from a folder: it asks no network for anything, and fits its window.
 
-For `make ui`, after `make docs`. Screenshots are left in build/screenshots (or the folder that SCREENSHOTS names).
+For `make ui`, after `make docs`. Screenshots are left in tests/ui/screenshots.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +13,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "build/site"
-SHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "build" / "screenshots"))
+SHOTS = ROOT / "tests/ui/screenshots"
 pytestmark = [
     pytest.mark.skipif("UI" not in os.environ, reason="`make ui` brings a browser; `make test` stays short"),
     pytest.mark.skipif(not (SITE / "index.html").is_file(), reason="there is no build/site: run `make docs` first"),
 ]
 LOOKED_AT = ("index", "quickstart", "concepts/saga", "how-to/migrate", "reference/errors", "benchmarks/results")
 LOOKS = {"light": ("light", 1440), "dark": ("dark", 1440), "narrow": ("light", 400)}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium: Playwright's own, or the one that the machine has."""
-    from playwright.sync_api import sync_playwright
-
-    own = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=own, args=["--no-sandbox", "--disable-gpu"])
-        yield running
-        running.close()
 
 
 def address(page: str) -> str:
