@@ -133,9 +133,10 @@ async def multiply(url: str, times: int) -> None:
 
     The ids sort beside those they come from; those of later first charges fall anywhere between them, as always.
     """
+    tag = uuid.uuid4().hex[:8]
     for table in TABLES:
         names = await columns(url, table)
-        made = ", ".join(f"{name} || '~' || n" if name.endswith("_id") else name for name in names)
+        made = ", ".join(f"{name} || '~{tag}' || n" if name.endswith("_id") else name for name in names)
         some = f"WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {times})"
         await sql(url, f"{some} INSERT INTO {table} ({', '.join(names)}) SELECT {made} FROM {table}, s")
 

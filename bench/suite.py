@@ -48,7 +48,7 @@ PARTS = {
         Part(
             "saga_ledgers",
             "The service with each ledger",
-            "",
+            "--seconds 2 --rounds 2",
             "--seconds 1 --rounds 2 --growth 1 64 1000 --slow",
         ),
         Part("ledger", "The ledger alone", "", "--seconds 0.5 --rows 100 10000 --sagas 400"),
