@@ -119,7 +119,7 @@ async def fill(url: str, more: int) -> None:
         for _ in left:
             await run_saga(ledger, WorkingStripe())
 
-    await asyncio.gather(*(worker() for _ in range(512)))
+    await asyncio.gather(*(worker() for _ in range(64)))
     await ledger.aclose()
 
 
