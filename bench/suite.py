@@ -55,7 +55,7 @@ PARTS = {
         Part("fake_stripe", "fake_stripe", "", "--short"),
         Part("startup", "Start-up", "", "--rounds 3"),
         Part("batch", "Batches", "--items 2000", "--short --only live"),
-        Part("niceties", "Security and observability", "--each", "--seconds 1 --rounds 3"),
+        Part("niceties", "Security and observability", "--each --seconds 2 --rounds 3", "--seconds 1 --rounds 3"),
     )
 }
 
