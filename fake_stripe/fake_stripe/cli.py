@@ -77,6 +77,8 @@ class _Version(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, **how)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        if missing := advice():
+            parser.exit(1, f"{parser.prog}: {missing}\n")
         from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - see above
 
         from fake_stripe.world import NEWEST_VERSION  # noqa: PLC0415 - see above

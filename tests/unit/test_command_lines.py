@@ -75,11 +75,12 @@ def test_the_double_without_its_extra_says_which_one_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(extra, "NEEDED", ("orjson", "not_installed_here"))
-    code = ended(DOUBLE, "serve", "--port", "0")
-    told = capsys.readouterr().err
+    for command in (("serve", "--port", "0"), ("--version",)):
+        code = ended(DOUBLE, *command)
+        told = capsys.readouterr().err
 
-    assert (code, len(told.splitlines())) == (1, 1)
-    assert told.startswith("fake-stripe: fake_stripe needs not_installed_here: install cloneservice with its extra")
+        assert (code, len(told.splitlines())) == (1, 1)
+        assert told.startswith("fake-stripe: fake_stripe needs not_installed_here: install cloneservice with its extra")
     with pytest.raises(ImportError, match="extra `fake`"):
         from fake_stripe import FakeStripe  # noqa: F401
     assert ended(SERVER, "dev") == 1
