@@ -24,7 +24,7 @@ PAUSED = ("CloneAndCharge", "CloneAndCharge by token", "CloneAndCharge manual, C
 """The cases of which every pair of pauses is played, each a day long."""
 PAUSES_MORE = 10
 """Boundaries that the second process of a pair may have beyond those of an undisturbed one: it looks before it acts."""
-REGRESSIONS = (43856, 46127, 48370, 49228)
+REGRESSIONS = (43856, 46127, 48370, 49228, 83089)
 """Seeds beyond the short form's that failed once."""
 _TWICE_EVERY = 25
 """One seed in so many is run twice: the same seed must give the same run."""

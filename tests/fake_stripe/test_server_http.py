@@ -24,6 +24,8 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, StreamEnded, StreamReset
 
+from tests.certificates import Authority
+
 KEY = "sk_test_http"
 AUTH = {"Authorization": f"Bearer {KEY}"}
 FORM = {**AUTH, "Content-Type": "application/x-www-form-urlencoded"}
@@ -364,6 +366,24 @@ async def test_https_with_a_self_signed_certificate_negotiates_http2_or_http1() 
     assert (chosen, orjson.loads(body)["object"]) == ("h2", "account")
     chosen, answer = await asyncio.to_thread(connect, "http/1.1")
     assert (chosen, answer[:15]) == ("http/1.1", b"HTTP/1.1 200 OK")
+    await server.close()
+
+
+async def test_a_given_certificate_is_the_one_that_clients_see(tmp_path: Path) -> None:
+    authority = Authority()
+    cert, key = authority.leaf("localhost").write(tmp_path, "double")
+    server = Server(FakeStripe())
+    port = await server.listen_tls("127.0.0.1", 0, context_of(str(cert), str(key)))
+
+    def ask() -> bytes:
+        trusting = ssl.create_default_context(cadata=authority.pem.decode())
+        connection = http.client.HTTPSConnection("localhost", port, context=trusting, timeout=10)
+        connection.request("GET", "/v1/account", headers=AUTH)
+        body = connection.getresponse().read()
+        connection.close()
+        return body
+
+    assert orjson.loads(await asyncio.to_thread(ask))["object"] == "account"
     await server.close()
 
 
