@@ -184,6 +184,8 @@ def test_the_keyboard_is_enough(open_page: Open) -> None:
     page.keyboard.press("g")
     page.keyboard.press("r")
     expect(page.locator("h1")).to_have_text("Requests")
+    # Links are htmx's a moment after they are there; before that they load a new page, which has no focus.
+    page.wait_for_function("!document.querySelector('.htmx-added, .htmx-settling, .htmx-swapping')")
     page.keyboard.press("j")
     page.keyboard.press("j")
     page.keyboard.press("Enter")
